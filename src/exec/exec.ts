@@ -1,0 +1,226 @@
+/**
+ * The only room that starts processes.
+ *
+ * Promises: argument arrays and standard input, never a shell string; a command that fails, is missing or runs past its
+ * bound throws a {@link Fault} that names the place, the command and what it printed; a child ends with its caller's
+ * `AbortSignal`.
+ * Refuses: to guess. A process is ended by the id that was started, never by name.
+ *
+ * A {@link Place} says where a command runs: here, inside the lab's outer namespaces, or in one network namespace of it.
+ *
+ * @example await new Exec(HERE).run({ file: 'ip', args: ['-j', 'link', 'show', 'lo'] });
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+import { Fault } from '../fault/fault.ts';
+
+/** Where commands run: `prefix` is what stands before every command (nsenter and its options), `name` is for messages. */
+export interface Place {
+  readonly name: string;
+  readonly prefix: readonly string[];
+}
+
+export const HERE: Place = { name: 'this host', prefix: [] };
+
+/** The mount, network and PID namespaces of a running process; new processes become members of all three. */
+export function insideProcess(pid: number, name: string, outer: Place = HERE): Place {
+  return {
+    name,
+    prefix: [...outer.prefix, 'nsenter', '--target', String(pid), '--mount', '--net', '--pid', '--'],
+  };
+}
+
+/** As {@link insideProcess}, for namespaces owned by an unprivileged user: enters the user namespace first. */
+export function insideUserProcess(pid: number, name: string, outer: Place = HERE): Place {
+  const enter = ['nsenter', '--target', String(pid), '--user', '--preserve-credentials'];
+  return { name, prefix: [...outer.prefix, ...enter, '--mount', '--net', '--pid', '--'] };
+}
+
+/** A named network namespace (see ip-netns(8)) as seen from `outer`, whose mounts hold /run/netns. */
+export function insideNetns(netns: string, outer: Place = HERE): Place {
+  return { name: netns, prefix: [...outer.prefix, 'nsenter', `--net=/run/netns/${netns}`, '--'] };
+}
+
+export interface Command {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly stdin?: string | Uint8Array;
+  /** Added to this process's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** Bound on the run, in milliseconds; 30,000 unless said. */
+  readonly timeoutMs?: number;
+  /** Exit codes that are answers rather than failures; 0 unless said. */
+  readonly accept?: readonly number[];
+  readonly signal?: AbortSignal;
+}
+
+export interface Output {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How a process ended: an exit code, or the signal that ended it. */
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface StartOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** 'pipe' gives the caller the streams; a number is an open file descriptor. */
+  readonly stdin?: 'pipe' | 'ignore' | number;
+  readonly stdout?: 'pipe' | 'ignore' | 'inherit' | number;
+  readonly stderr?: 'pipe' | 'ignore' | 'inherit' | number;
+  /** In a session of its own, so that it outlives this process. */
+  readonly detached?: boolean;
+}
+
+/** A running process. The pid is that of the outermost command: nsenter replaces itself only without --pid. */
+export interface Running {
+  readonly pid: number;
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
+  readonly stderr: Readable | null;
+  readonly ended: Promise<Ending>;
+  kill(signal: NodeJS.Signals): void;
+  /** Lets this process end while the child runs on. */
+  unref(): void;
+}
+
+export class Exec {
+  readonly place: Place;
+
+  constructor(place: Place = HERE) {
+    this.place = place;
+  }
+
+  /** The same in another network namespace below this place. */
+  inside(netns: string): Exec {
+    return new Exec(insideNetns(netns, this.place));
+  }
+
+  /** Runs to its end. Throws {@link Fault} FE001 (tool missing), FE002 (exit code), FE003 (bound). */
+  async run(command: Command): Promise<Output> {
+    const child = this.#spawn(command.file, command.args, {
+      env: command.env,
+      cwd: command.cwd,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    const output = await collect(child, command, this.place);
+    if (!(command.accept ?? [0]).includes(output.code)) throw this.#failed(command, output);
+    return output;
+  }
+
+  /** Starts and returns at once, when the process exists. Throws {@link Fault} FE001 if the tool is missing. */
+  async start(file: string, args: readonly string[], options: StartOptions = {}): Promise<Running> {
+    const child = this.#spawn(file, args, {
+      env: options.env,
+      cwd: options.cwd,
+      stdio: [options.stdin ?? 'ignore', options.stdout ?? 'ignore', options.stderr ?? 'ignore'],
+      detached: options.detached ?? false,
+    });
+    const ended = new Promise<Ending>((resolve) =>
+      child.once('exit', (code, signal) => resolve({ code, signal })),
+    );
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', (error) => reject(missing(file, this.place, error)));
+    });
+    if (child.pid === undefined) throw new Fault('FE002', `${file} has no process id`, 'run it again');
+    return {
+      pid: child.pid,
+      stdin: child.stdin,
+      stdout: child.stdout,
+      stderr: child.stderr,
+      ended,
+      kill: (signal) => void child.kill(signal),
+      unref: () => child.unref(),
+    };
+  }
+
+  #spawn(file: string, args: readonly string[], options: SpawnShape): ChildProcess {
+    const [first = file, ...rest] = [...this.place.prefix, file, ...args];
+    return spawn(first, rest, {
+      cwd: options.cwd,
+      env: { ...process.env, ...options.env },
+      stdio: options.stdio,
+      detached: options.detached ?? false,
+    });
+  }
+
+  #failed(command: Command, output: Output): Fault {
+    const said = (output.stderr || output.stdout).trim();
+    const line = [command.file, ...command.args].join(' ');
+    // nsenter reports a tool it cannot find itself, with the codes of a shell.
+    if (output.code === 127) return missing(command.file, this.place);
+    return new Fault(
+      'FE002',
+      `${this.place.name}: '${line}' ended with ${output.code}: ${said}`,
+      'see its message',
+    );
+  }
+}
+
+interface SpawnShape {
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly cwd?: string | undefined;
+  readonly stdio: [StdioShape, StdioShape, StdioShape];
+  readonly detached?: boolean;
+}
+type StdioShape = 'pipe' | 'ignore' | 'inherit' | number;
+
+/** The Debian packages of the tools Fairlead runs, for the cure of a missing one. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  ip: 'iproute2',
+  bridge: 'iproute2',
+  ss: 'iproute2',
+  nft: 'nftables',
+  'iptables-restore': 'iptables',
+  'iptables-save': 'iptables',
+  sysctl: 'procps',
+  nsenter: 'util-linux',
+  unshare: 'util-linux',
+  nslookup: 'bind9-dnsutils',
+};
+
+function missing(file: string, place: Place, cause?: Error): Fault {
+  const cure = `apt-get install ${PACKAGES[file] ?? file}`;
+  const options = cause === undefined ? undefined : { cause };
+  return new Fault('FE001', `${place.name}: the tool '${file}' is missing`, cure, options);
+}
+
+function collect(child: ChildProcess, command: Command, place: Place): Promise<Output> {
+  const { stdin, stdout, stderr } = child;
+  if (stdin === null || stdout === null || stderr === null) throw new Error('collect needs pipes');
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  stdout.on('data', (chunk: Buffer) => out.push(chunk));
+  stderr.on('data', (chunk: Buffer) => err.push(chunk));
+  // A command that ends before it has read its input is judged by its exit code, not by the broken pipe.
+  stdin.on('error', () => undefined);
+  stdin.end(command.stdin ?? '');
+  const bound = command.timeoutMs ?? 30_000;
+  return new Promise((resolve, reject) => {
+    const end = () => child.kill('SIGKILL');
+    const timer = setTimeout(() => {
+      end();
+      reject(
+        new Fault('FE003', `${place.name}: '${command.file}' ran longer than ${bound} ms`, 'run it by hand'),
+      );
+    }, bound);
+    command.signal?.addEventListener('abort', end, { once: true });
+    child.once('error', (error) => {
+      clearTimeout(timer);
+      reject(missing(command.file, place, error));
+    });
+    child.once('close', (code) => {
+      clearTimeout(timer);
+      command.signal?.removeEventListener('abort', end);
+      const text = (some: Buffer[]) => Buffer.concat(some).toString('utf8');
+      resolve({ code: code ?? 137, stdout: text(out), stderr: text(err) });
+    });
+  });
+}
