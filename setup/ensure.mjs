@@ -88,13 +88,16 @@ function ensureTools() {
   );
 }
 
-/** npm writes what it installed into node_modules/.package-lock.json; a stamp of ours remembers for which lock file. */
+/**
+ * A stamp in node_modules remembers for which lock file it was filled. `npm install` and not `npm ci`: npm leaves binaries
+ * of other platforms out of a lock file where the registry does not offer them, and `npm ci` then refuses its own lock.
+ */
 function ensurePackages() {
   const stamp = join(root, 'node_modules', '.fairlead-lock');
   const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   console.error('fairlead: installing npm packages');
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error']);
   writeFileSync(stamp, lock);
 }
 
