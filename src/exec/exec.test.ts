@@ -46,6 +46,17 @@ describe('Exec', () => {
     expect(await running.ended).toEqual({ code: null, signal: 'SIGTERM' });
   });
 
+  it('signals the command behind a place that forks', async () => {
+    const place = { name: 'a new PID namespace', prefix: ['unshare', '--pid', '--fork', '--'], forks: true };
+    const running = await new Exec(place).start('sh', ['-c', 'trap "exit 7" TERM; echo up; read line'], {
+      stdin: 'pipe',
+      stdout: 'pipe',
+    });
+    await new Promise((resolve) => running.stdout?.once('data', resolve));
+    running.kill('SIGTERM');
+    expect(await running.ended).toEqual({ code: 7, signal: null });
+  });
+
   it('puts a network namespace before the command', () => {
     expect(insideNetns('n1').prefix).toEqual(['nsenter', '--net=/run/netns/n1', '--']);
   });

@@ -11,6 +11,7 @@
  * @example await new Exec(HERE).run({ file: 'ip', args: ['-j', 'link', 'show', 'lo'] });
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { Fault } from '../fault/fault.ts';
 
@@ -18,6 +19,8 @@ import { Fault } from '../fault/fault.ts';
 export interface Place {
   readonly name: string;
   readonly prefix: readonly string[];
+  /** The prefix forks (nsenter --pid does), so the command is the only child of the process that was started. */
+  readonly forks?: boolean;
 }
 
 export const HERE: Place = { name: 'this host', prefix: [] };
@@ -33,12 +36,12 @@ export function insideProcess(pid: number, name: string, outer: Place = HERE): P
 /** As {@link insideProcess}, for namespaces owned by an unprivileged user: enters the user namespace first. */
 export function insideUserProcess(pid: number, name: string, outer: Place = HERE): Place {
   const enter = ['nsenter', '--target', String(pid), '--user', '--preserve-credentials'];
-  return { name, prefix: [...outer.prefix, ...enter, '--mount', '--net', '--pid', '--'] };
+  return { name, prefix: [...outer.prefix, ...enter, '--mount', '--net', '--pid', '--'], forks: true };
 }
 
 /** A named network namespace (see ip-netns(8)) as seen from `outer`, whose mounts hold /run/netns. */
 export function insideNetns(netns: string, outer: Place = HERE): Place {
-  return { name: netns, prefix: [...outer.prefix, 'nsenter', `--net=/run/netns/${netns}`, '--'] };
+  return { ...outer, name: netns, prefix: [...outer.prefix, 'nsenter', `--net=/run/netns/${netns}`, '--'] };
 }
 
 export interface Command {
@@ -78,13 +81,14 @@ export interface StartOptions {
   readonly detached?: boolean;
 }
 
-/** A running process. The pid is that of the outermost command: nsenter replaces itself only without --pid. */
+/** A running process. Its pid is as this process sees it; where the place forks it is that of the fork's parent. */
 export interface Running {
   readonly pid: number;
   readonly stdin: Writable | null;
   readonly stdout: Readable | null;
   readonly stderr: Readable | null;
   readonly ended: Promise<Ending>;
+  /** Signals the command itself, also behind a place that forks. Nothing happens once it has ended. */
   kill(signal: NodeJS.Signals): void;
   /** Lets this process end while the child runs on. */
   unref(): void;
@@ -136,7 +140,11 @@ export class Exec {
       stdout: child.stdout,
       stderr: child.stderr,
       ended,
-      kill: (signal) => void child.kill(signal),
+      kill: (signal) => {
+        const command = this.place.forks === true ? onlyChild(child.pid) : undefined;
+        if (command === undefined) child.kill(signal);
+        else process.kill(command, signal);
+      },
       unref: () => child.unref(),
     };
   }
@@ -162,6 +170,13 @@ export class Exec {
       'see its message',
     );
   }
+}
+
+/** The one child of a process (proc(5), task/[tid]/children), or undefined if it has none or is gone. */
+function onlyChild(pid: number | undefined): number | undefined {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  const child = existsSync(file) ? Number.parseInt(readFileSync(file, 'utf8'), 10) : Number.NaN;
+  return Number.isNaN(child) ? undefined : child;
 }
 
 interface SpawnShape {
