@@ -39,6 +39,8 @@ export function startOnTerminal(
     encoding: null,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
+  // Without an encoding the package takes and gives buffers, though its types say strings.
+  const raw = pty as unknown as RawPty;
   const ended = new Promise<Ending>((resolve) =>
     pty.onExit(({ exitCode, signal }) =>
       resolve(signal ? { code: null, signal: nameOf(signal) } : { code: exitCode, signal: null }),
@@ -47,14 +49,18 @@ export function startOnTerminal(
   return {
     pid: pty.pid,
     ended,
-    write: (bytes) => pty.write(typeof bytes === 'string' ? bytes : Buffer.from(bytes)),
-    // Without an encoding the package hands out buffers, though its types say strings.
-    onData: (listener) => void pty.onData((data: unknown) => listener(data as Buffer)),
+    write: (bytes) => raw.write(typeof bytes === 'string' ? bytes : Buffer.from(bytes)),
+    onData: (listener) => void raw.onData(listener),
     resize: (columns, rows) => pty.resize(columns, rows),
     pause: () => pty.pause(),
     resume: () => pty.resume(),
     kill: (signal) => pty.kill(signal),
   };
+}
+
+interface RawPty {
+  write(data: string | Buffer): void;
+  onData(listener: (data: Buffer) => void): unknown;
 }
 
 function nameOf(signal: number): NodeJS.Signals {
