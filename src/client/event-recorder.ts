@@ -1,8 +1,8 @@
+import { errorFields, type Log } from '../fault/log.ts';
 import type { Event, KubeObject } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { ApiError, type KubeClient } from './client.ts';
 import { type Clock, SYSTEM_CLOCK, timeOf } from './clock.ts';
-import type { Log } from './log.ts';
 
 /** What an Event is about: an object, or a part of one by its field path (`spec.containers{web}`). */
 export interface EventTarget extends KubeObject {
@@ -45,7 +45,10 @@ export class EventRecorder {
       try {
         await this.#write(about, type, reason, message, at);
       } catch (error) {
-        this.#options.log.warn(`event ${reason} about ${about.kind} ${about.metadata?.name} is lost`, error);
+        this.#options.log.warn(
+          `event ${reason} about ${about.kind} ${about.metadata?.name} is lost`,
+          errorFields(error),
+        );
       }
     });
   }

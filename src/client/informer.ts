@@ -1,3 +1,4 @@
+import { errorFields, type Log, lineLog } from '../fault/log.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import type { Resource } from '../kube/resources.ts';
 import { backoffMs } from './backoff.ts';
@@ -11,7 +12,6 @@ import {
   type WatchEvent,
 } from './client.ts';
 import { type Clock, SYSTEM_CLOCK, sleep } from './clock.ts';
-import { type Log, stderrLog } from './log.ts';
 
 export interface InformerOptions<T extends KubeObject> extends ListOptions {
   readonly indexers?: Readonly<Record<string, Indexer<T>>>;
@@ -30,6 +30,13 @@ export function createInformer<T extends KubeObject>(
 ): Informer<T> {
   return new Reflector(client, resource, options);
 }
+
+const stderrLog = (): Log =>
+  lineLog(
+    (line) => process.stderr.write(line),
+    () => new Date(),
+    { component: 'informer' },
+  );
 
 const RETRY = { baseMs: 100, maxMs: 5_000 };
 
@@ -57,7 +64,7 @@ class Reflector<T extends KubeObject> implements Informer<T> {
     this.#resource = resource;
     this.#options = options;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
-    this.#log = options.log ?? stderrLog('informer');
+    this.#log = options.log ?? stderrLog();
     this.#cache = new Cache(options.indexers);
     this.#signal =
       options.signal === undefined ? this.#stop.signal : AbortSignal.any([options.signal, this.#stop.signal]);
@@ -168,7 +175,7 @@ class Reflector<T extends KubeObject> implements Informer<T> {
     try {
       run();
     } catch (error) {
-      this.#log.error(`a handler of ${this.#resource.plural} failed`, error);
+      this.#log.error(`a handler of ${this.#resource.plural} failed`, errorFields(error));
     }
   }
 
@@ -177,7 +184,7 @@ class Reflector<T extends KubeObject> implements Informer<T> {
     const cause = error instanceof Broken ? error.cause : error;
     // The first break is the ordinary end of a connection; what repeats is worth telling.
     if (cause !== undefined && this.#failures > 1) {
-      this.#log.warn(`watching ${this.#resource.plural} failed ${this.#failures} times`, cause);
+      this.#log.warn(`watching ${this.#resource.plural} failed ${this.#failures} times`, errorFields(cause));
     }
     const random = this.#options.random ?? Math.random;
     await sleep(this.#clock, backoffMs(this.#failures, { ...RETRY, random }), this.#signal);

@@ -1,25 +1,20 @@
 import { describe, expect, it } from 'vitest';
+import { lineLog } from '../fault/log.ts';
 import { ApiError } from './client.ts';
 import { ManualClock } from './manual-clock.ts';
 import { WorkQueue } from './work-queue.ts';
 
-class Lines {
-  readonly lines: string[] = [];
-  info(message: string): void {
-    this.lines.push(`info ${message}`);
-  }
-  warn(message: string): void {
-    this.lines.push(`warn ${message}`);
-  }
-  error(message: string): void {
-    this.lines.push(`error ${message}`);
-  }
-}
+const logTo = (lines: string[]) =>
+  lineLog(
+    (line) => lines.push(line.trim()),
+    () => new Date(0),
+  );
+const silent = logTo([]);
 
 describe('a work queue', () => {
   it('works once on a key added many times', async () => {
     const seen: string[] = [];
-    const queue = new WorkQueue({ name: 'q', log: new Lines(), sync: async (key) => void seen.push(key) });
+    const queue = new WorkQueue({ name: 'q', log: silent, sync: async (key) => void seen.push(key) });
     for (const key of ['a', 'b', 'a', 'a']) queue.add(key);
     await queue.idle();
     expect(seen).toEqual(['a', 'b']);
@@ -31,7 +26,7 @@ describe('a work queue', () => {
     let runs = 0;
     const queue = new WorkQueue({
       name: 'q',
-      log: new Lines(),
+      log: silent,
       sync: async (key) => {
         inside += 1;
         most = Math.max(most, inside);
@@ -54,7 +49,7 @@ describe('a work queue', () => {
     let most = 0;
     const queue = new WorkQueue({
       name: 'q',
-      log: new Lines(),
+      log: silent,
       concurrency: 3,
       sync: async () => {
         inside += 1;
@@ -70,7 +65,8 @@ describe('a work queue', () => {
 
   it('logs a failure and comes back with growing pauses', async () => {
     const clock = new ManualClock();
-    const log = new Lines();
+    const lines: string[] = [];
+    const log = logTo(lines);
     let runs = 0;
     const queue = new WorkQueue({
       name: 'q',
@@ -96,15 +92,16 @@ describe('a work queue', () => {
       await queue.idle();
       expect(runs).toBe(expected);
     }
-    expect(log.lines).toEqual([
-      'error q a: sync failed, again in 100 ms',
-      'error q a: sync failed, again in 200 ms',
-      'error q a: sync failed, again in 300 ms',
+    expect(lines).toEqual([
+      '1970-01-01T00:00:00.000Z error q a: sync failed, again in 100 ms error=no',
+      '1970-01-01T00:00:00.000Z error q a: sync failed, again in 200 ms error=no',
+      '1970-01-01T00:00:00.000Z error q a: sync failed, again in 300 ms error=no',
     ]);
   });
 
   it('takes a conflict for what it is', async () => {
-    const log = new Lines();
+    const lines: string[] = [];
+    const log = logTo(lines);
     const clock = new ManualClock();
     let runs = 0;
     const sync = async () => {
@@ -119,8 +116,8 @@ describe('a work queue', () => {
     clock.advance(5);
     await queue.idle();
     expect(runs).toBe(2);
-    expect(log.lines).toHaveLength(1);
-    expect(log.lines[0]).toMatch(/^info .*modified$/);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/ info .*modified$/);
   });
 
   it('lets the earliest of several planned times count', async () => {
@@ -128,7 +125,7 @@ describe('a work queue', () => {
     const seen: number[] = [];
     const queue = new WorkQueue({
       name: 'q',
-      log: new Lines(),
+      log: silent,
       clock,
       sync: async () => void seen.push(clock.now()),
     });
@@ -144,7 +141,7 @@ describe('a work queue', () => {
     const stop = new AbortController();
     const seen: string[] = [];
     const sync = async (key: string) => void seen.push(key);
-    const queue = new WorkQueue({ name: 'q', log: new Lines(), signal: stop.signal, sync });
+    const queue = new WorkQueue({ name: 'q', log: silent, signal: stop.signal, sync });
     queue.add('a');
     stop.abort();
     queue.add('b');

@@ -1,7 +1,7 @@
+import { errorFields, type Log } from '../fault/log.ts';
 import { type BackoffOptions, backoffMs } from './backoff.ts';
 import { ApiError } from './client.ts';
 import { type Clock, SYSTEM_CLOCK } from './clock.ts';
-import type { Log } from './log.ts';
 
 export interface WorkQueueOptions {
   /** For messages, e.g. `deployment`. */
@@ -119,9 +119,8 @@ export class WorkQueue {
     const ms = Math.round(backoffMs(failures, this.#options.backoff ?? BACKOFF));
     const message = `${this.#options.name} ${key}: sync failed, again in ${ms} ms`;
     // Two writers met and one of them was told: part of optimistic concurrency, not a defect.
-    if (ApiError.is(error, 'Conflict') && failures < 5)
-      this.#options.log.info(`${message}: ${error.message}`);
-    else this.#options.log.error(message, error);
+    if (ApiError.is(error, 'Conflict') && failures < 5) this.#options.log.info(message, errorFields(error));
+    else this.#options.log.error(message, errorFields(error));
     this.addAfter(key, ms);
   }
 

@@ -30,3 +30,11 @@ export function lineLog(write: (line: string) => void, now: () => Date, fields: 
 }
 
 const quote = (text: string) => (/^[^\s"=]+$/.test(text) ? text : JSON.stringify(text));
+
+/** The fields that tell an exception: its message, and its stack where it is a defect of ours rather than an answer. */
+export function errorFields(error: unknown): LogFields {
+  if (!(error instanceof Error)) return { error: String(error) };
+  const isDefect =
+    error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+  return isDefect ? { error: error.message, stack: error.stack } : { error: error.message };
+}
