@@ -1,0 +1,114 @@
+import { Fault } from '../fault/fault.ts';
+import { podName, withPods } from './attachment.ts';
+import { checkWorld } from './check.ts';
+import { fabric, machineHost } from './fabric.ts';
+import {
+  controlPlaneAddress,
+  EXTERNAL_CLIENT,
+  type MachineFacts,
+  type NodeFacts,
+  type PodFacts,
+} from './facts.ts';
+import { nodeHost, podRange } from './node-host.ts';
+import type { ClusterProfile } from './profile.ts';
+import { CONTROL_PLANE, EXTERNAL } from './wiring.ts';
+import type { Host, HostRole, World } from './world.ts';
+
+export interface ClusterFacts {
+  readonly profile: ClusterProfile;
+  readonly nodes: readonly NodeFacts[];
+  readonly pods?: readonly PodFacts[];
+  /** The control plane's machine; the default one unless said, none if `null`. */
+  readonly controlPlane?: MachineFacts | null;
+  /** Machines of the VPC outside the cluster; none unless said. */
+  readonly vpcHosts?: readonly MachineFacts[];
+  /** Machines outside the VPC; one named `external` unless said. At most one can be had now: a VPC has one gateway. */
+  readonly outside?: readonly MachineFacts[];
+}
+
+/**
+ * The World of a cluster: VPC router and gateway, machines, nodes and pods. Throws {@link Fault} FE011 for facts that
+ * contradict each other.
+ */
+export function buildCluster(facts: ClusterFacts): World {
+  const { profile, vpcHosts = [], outside = [{ name: EXTERNAL, address: EXTERNAL_CLIENT }] } = facts;
+  const nodes = withSeconds(profile, facts.nodes);
+  checkNodes(profile, nodes);
+  checkOutside(outside);
+  const { controlPlane = { name: CONTROL_PLANE, address: controlPlaneAddress(profile) } } = facts;
+  const masters = controlPlane === null ? [] : [controlPlane];
+  const { router, links } = fabric(profile, nodes, [...masters, ...vpcHosts], outside);
+  const machines = (role: HostRole, some: readonly MachineFacts[]) =>
+    some.map((machine) => machineHost(profile, role, machine));
+  const hosts = [
+    router,
+    ...machines('control-plane', masters),
+    ...nodes.map((node) => nodeHost(profile, node, nodes)),
+    ...machines('vpc-host', vpcHosts),
+    ...machines('client', outside),
+  ];
+  const machinesOnly: World = { profile, hosts: byName(hosts), links };
+  const pods = (facts.pods ?? []).map((pod) => [nodeOf(nodes, pod), pod] as const);
+  return checkWorld(withPods(machinesOnly, pods));
+}
+
+/** The nodes with what a network model needs and nobody has said: with `eni` an address for the second interface. */
+export function withSeconds(profile: ClusterProfile, nodes: readonly NodeFacts[]): NodeFacts[] {
+  if (profile.network !== 'eni') return [...nodes];
+  return nodes.map((node, at) => ({ ...node, second: node.second ?? profile.vpcCIDR.last.plus(-2 - at) }));
+}
+
+function checkNodes({ network, podCIDR, vpcCIDR }: ClusterProfile, nodes: readonly NodeFacts[]): void {
+  for (const [at, node] of nodes.entries()) {
+    if (!vpcCIDR.contains(node.address)) {
+      throw new Fault(
+        'FE011',
+        `node '${node.name}' has the address ${node.address}, which is not in the VPC ${vpcCIDR}`,
+        'correct its InternalIP or the vpcCIDR',
+      );
+    }
+    const range = node.podCIDR;
+    if (range === undefined) continue;
+    if (!podCIDR.covers(range)) {
+      throw new Fault(
+        'FE011',
+        `node '${node.name}' has the podCIDR ${range}, which is not in the cluster's ${podCIDR}`,
+        'correct one of them',
+      );
+    }
+    const other = nodes.slice(0, at).find((each) => each.podCIDR?.overlaps(range));
+    if (other !== undefined) {
+      throw new Fault(
+        'FE011',
+        `the podCIDR ${range} of node '${node.name}' overlaps that of '${other.name}'`,
+        'choose ranges apart',
+      );
+    }
+  }
+  if (network !== 'eni') for (const node of nodes) podRange(node);
+}
+
+/** Each port outside would need elastic addresses of its own to tell what leaves by which. */
+function checkOutside(outside: readonly MachineFacts[]): void {
+  if (outside.length <= 1) return;
+  throw new Fault('FE011', 'there are two machines outside the VPC', 'describe one');
+}
+
+function byName(hosts: readonly Host[]): Map<string, Host> {
+  const map = new Map<string, Host>();
+  for (const host of hosts) {
+    if (map.has(host.name)) throw new Fault('FE011', `there are two hosts '${host.name}'`, 'rename one');
+    map.set(host.name, host);
+  }
+  return map;
+}
+
+function nodeOf(nodes: readonly NodeFacts[], pod: PodFacts): NodeFacts {
+  const node = nodes.find((each) => each.name === pod.node);
+  if (node !== undefined) return node;
+  throw new Fault(
+    'FE011',
+    `pod '${podName(pod)}' is on node '${pod.node}', which does not exist`,
+    `nodes: ${nodes.map((each) => each.name).join(', ')}`,
+  );
+}

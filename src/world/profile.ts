@@ -1,0 +1,204 @@
+import { Fault } from '../fault/fault.ts';
+import { type Addr, Prefix } from '../ip/ip.ts';
+
+export const CLOUDS = ['cce', 'ack', 'tke', 'generic'] as const;
+export const NETWORKS = ['tunnel', 'vpc', 'eni'] as const;
+export const PROXY_MODES = ['iptables', 'ipvs', 'nftables'] as const;
+export const LOCAL_DETECTORS = ['ClusterCIDR', 'NodeCIDR', 'None'] as const;
+
+export type Cloud = (typeof CLOUDS)[number];
+/**
+ * How pods reach each other. `tunnel`: routed veths, VXLAN between nodes. `vpc`: one bridge a node, pod ranges routed by
+ * the VPC. `eni`: pods have addresses of the VPC behind a second interface of their node.
+ */
+export type Network = (typeof NETWORKS)[number];
+export type ProxyMode = (typeof PROXY_MODES)[number];
+/** How kube-proxy knows a pod of its node (`detectLocalMode`). */
+export type LocalDetector = (typeof LOCAL_DETECTORS)[number];
+
+export interface KubernetesVersion {
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** The facts of a cluster that its objects do not tell. */
+export interface ClusterProfile {
+  readonly name: string;
+  readonly cloud: Cloud;
+  readonly network: Network;
+  readonly proxyMode: ProxyMode;
+  readonly kubernetesVersion: KubernetesVersion;
+  /** The addresses of all pods (the container CIDR); inside `vpcCIDR` with the network `eni`, apart from it otherwise. */
+  readonly podCIDR: Prefix;
+  readonly serviceCIDR: Prefix;
+  readonly vpcCIDR: Prefix;
+  /** kube-proxy --masquerade-all */
+  readonly masqueradeAll: boolean;
+  readonly detectLocal: LocalDetector;
+}
+
+/** A profile as it is written; whatever is left out has the cloud's default. */
+export interface ProfileSpec {
+  readonly cloud?: string;
+  readonly network?: string;
+  readonly proxyMode?: string;
+  readonly kubernetesVersion?: string;
+  readonly podCIDR?: string;
+  readonly serviceCIDR?: string;
+  readonly vpcCIDR?: string;
+  readonly masqueradeAll?: boolean | string;
+  readonly detectLocal?: string;
+}
+
+const FIELDS: readonly (keyof ProfileSpec)[] = [
+  'cloud',
+  'network',
+  'proxyMode',
+  'kubernetesVersion',
+  'podCIDR',
+  'serviceCIDR',
+  'vpcCIDR',
+  'masqueradeAll',
+  'detectLocal',
+];
+
+/** What a new cluster of each cloud gets when its maker says nothing. */
+const DEFAULTS: Readonly<Record<Cloud, { network: Network; proxyMode: ProxyMode }>> = {
+  cce: { network: 'tunnel', proxyMode: 'iptables' },
+  ack: { network: 'eni', proxyMode: 'ipvs' },
+  tke: { network: 'vpc', proxyMode: 'iptables' },
+  generic: { network: 'tunnel', proxyMode: 'nftables' },
+};
+
+/** Throws {@link Fault} FE006 for a value that cannot be read, FE011 for values that contradict each other. */
+export function profileOf(spec: ProfileSpec, name = 'default'): ClusterProfile {
+  for (const key of Object.keys(spec)) oneOf('profile field', key, FIELDS);
+  const cloud = oneOf('cloud', spec.cloud ?? 'generic', CLOUDS);
+  const network = oneOf('network', spec.network ?? DEFAULTS[cloud].network, NETWORKS);
+  // CCE runs kube-proxy with masquerade-all and without a detector of local traffic; its ENI clusters (Turbo) do not.
+  const masquerades = cloud === 'cce' && network !== 'eni';
+  const profile: ClusterProfile = {
+    name,
+    cloud,
+    network,
+    proxyMode: oneOf('proxyMode', spec.proxyMode ?? DEFAULTS[cloud].proxyMode, PROXY_MODES),
+    kubernetesVersion: parseVersion(spec.kubernetesVersion ?? '1.33'),
+    podCIDR: Prefix.parse(spec.podCIDR ?? (network === 'eni' ? '192.168.64.0/18' : '172.16.0.0/16')),
+    serviceCIDR: Prefix.parse(spec.serviceCIDR ?? '10.247.0.0/16'),
+    vpcCIDR: Prefix.parse(spec.vpcCIDR ?? '192.168.0.0/16'),
+    masqueradeAll: spec.masqueradeAll === undefined ? masquerades : flag('masqueradeAll', spec.masqueradeAll),
+    detectLocal: oneOf(
+      'detectLocal',
+      spec.detectLocal ?? (masquerades ? 'None' : 'ClusterCIDR'),
+      LOCAL_DETECTORS,
+    ),
+  };
+  checkRanges(profile);
+  return profile;
+}
+
+/** The spec that {@link profileOf} reads the profile back from; what `--set` is laid over and what daemons are given. */
+export function specOf(profile: ClusterProfile): Required<ProfileSpec> {
+  const { cloud, network, proxyMode, masqueradeAll, detectLocal } = profile;
+  return {
+    cloud,
+    network,
+    proxyMode,
+    kubernetesVersion: versionText(profile.kubernetesVersion),
+    podCIDR: profile.podCIDR.text,
+    serviceCIDR: profile.serviceCIDR.text,
+    vpcCIDR: profile.vpcCIDR.text,
+    masqueradeAll,
+    detectLocal,
+  };
+}
+
+/**
+ * Reads a `ClusterProfile` document (fairlead.dev/v1alpha1), given as the value its YAML holds. Throws {@link Fault}
+ * FE006 or FE011.
+ */
+export function parseProfile(document: unknown): ClusterProfile {
+  const { apiVersion, kind, metadata, spec } = record('the document', document);
+  if (apiVersion !== 'fairlead.dev/v1alpha1' || kind !== 'ClusterProfile') {
+    throw new Fault(
+      'FE006',
+      `${String(apiVersion)} ${String(kind)} is not a ClusterProfile`,
+      "write 'apiVersion: fairlead.dev/v1alpha1' and 'kind: ClusterProfile'",
+    );
+  }
+  const { name } = metadata === undefined ? {} : record('metadata', metadata);
+  const fields: Record<string, string | boolean> = {};
+  for (const [key, value] of Object.entries(spec === undefined ? {} : record('spec', spec))) {
+    if (typeof value !== 'string' && typeof value !== 'boolean') {
+      // YAML reads 1.30 as the number 1.3, which is another version.
+      throw new Fault('FE006', `spec.${key} of a ClusterProfile is no text`, 'put it into quotes');
+    }
+    fields[key] = value;
+  }
+  return profileOf(fields as ProfileSpec, typeof name === 'string' ? name : 'default');
+}
+
+/** Shape: `1.28`, `v1.28` or `v1.28.3+build`. */
+export function parseVersion(text: string): KubernetesVersion {
+  const match = /^v?(\d+)\.(\d+)(?:[.+-].*)?$/.exec(text);
+  if (match === null) throw new Fault('FE006', `'${text}' is no Kubernetes version`, 'write it like "1.28"');
+  return { major: Number(match[1]), minor: Number(match[2]) };
+}
+
+export function versionText(version: KubernetesVersion): string {
+  return `${version.major}.${version.minor}`;
+}
+
+export function isAtLeast(version: KubernetesVersion, major: number, minor: number): boolean {
+  return version.major > major || (version.major === major && version.minor >= minor);
+}
+
+/** The address of the Service `kubernetes`: the first of the range, as upstream has it. */
+export function apiServiceAddress(profile: ClusterProfile): Addr {
+  return profile.serviceCIDR.at(1);
+}
+
+/** The address of the cluster's DNS: x.x.3.10 where the range is that long, else the tenth. */
+export function dnsServiceAddress(profile: ClusterProfile): Addr {
+  const { serviceCIDR } = profile;
+  return serviceCIDR.size > 0x30an ? serviceCIDR.at(0x30a) : serviceCIDR.at(10);
+}
+
+function checkRanges({ network, podCIDR, serviceCIDR, vpcCIDR }: ClusterProfile): void {
+  const apart = (a: [string, Prefix], b: [string, Prefix]) => {
+    if (!a[1].overlaps(b[1])) return;
+    throw new Fault(
+      'FE011',
+      `the ${a[0]} ${a[1].text} overlaps the ${b[0]} ${b[1].text}`,
+      'choose ranges apart',
+    );
+  };
+  apart(['serviceCIDR', serviceCIDR], ['podCIDR', podCIDR]);
+  apart(['serviceCIDR', serviceCIDR], ['vpcCIDR', vpcCIDR]);
+  if (network !== 'eni') apart(['podCIDR', podCIDR], ['vpcCIDR', vpcCIDR]);
+  else if (!vpcCIDR.covers(podCIDR)) {
+    throw new Fault(
+      'FE011',
+      `with the network eni pods have addresses of the VPC, and the podCIDR ${podCIDR.text} is not in ${vpcCIDR.text}`,
+      'choose a podCIDR inside the vpcCIDR',
+    );
+  }
+}
+
+function oneOf<T extends string>(what: string, value: string, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === value);
+  if (found !== undefined) return found;
+  throw new Fault('FE006', `'${value}' is no ${what}`, `use ${choices.join(', ')}`);
+}
+
+function flag(what: string, value: boolean | string): boolean {
+  if (typeof value === 'boolean') return value;
+  return oneOf(what, value, ['true', 'false']) === 'true';
+}
+
+function record(what: string, value: unknown): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new Fault('FE006', `${what} of a ClusterProfile is no map`, 'write it as keys and values');
+}

@@ -1,0 +1,193 @@
+/**
+ * The World: every fact that decides what becomes of a packet, as one immutable value. `trace` walks packets through it
+ * in software, `lab` builds it out of network namespaces; whatever one knows the other knows.
+ *
+ * Promises: a World that {@link checkWorld} let pass can be built: names and addresses are unique, every link has both
+ * ends, every route leaves by an interface that exists. Addresses are values of `ip`, never text.
+ * Refuses: to hold what the kernel derives by itself. The local table, the connected route of an address with a prefix
+ * shorter than the host's, and the forwarding table a bridge learns follow from what stands here.
+ *
+ * @example
+ * const profile = profileOf({ network: 'vpc' });
+ * const world = buildCluster({ profile, nodes: defaultNodes(profile, 3) });
+ * hostOf(world, 'n1').interfaces.map((each) => each.name); // ['lo', 'eth0', 'cni0']
+ */
+import { Fault } from '../fault/fault.ts';
+import type { Addr, Mac, Port, Prefix, Protocol } from '../ip/ip.ts';
+import type { Policy } from './policy.ts';
+import type { ClusterProfile } from './profile.ts';
+
+export interface World {
+  readonly profile: ClusterProfile;
+  /** By {@link Host.name}, in the order in which they are built. */
+  readonly hosts: ReadonlyMap<string, Host>;
+  readonly links: readonly Link[];
+}
+
+export type HostRole =
+  | 'router'
+  | 'node'
+  | 'pod'
+  | 'control-plane'
+  | 'balancer'
+  | 'gateway'
+  /** A machine of the VPC outside the cluster. */
+  | 'vpc-host'
+  /** A machine outside the VPC. */
+  | 'client';
+
+/** A network stack of its own: one network namespace when built. */
+export interface Host {
+  /** Unique in its World; a pod's is `namespace/name`. */
+  readonly name: string;
+  /** Its network namespace below /run/netns, see ip-netns(8). */
+  readonly netns: string;
+  readonly role: HostRole;
+  /** In the order the kernel numbers them, which decides where it looks first for a source address. */
+  readonly interfaces: readonly Interface[];
+  readonly routes: readonly Route[];
+  /** Beside the kernel's own three (local, main, default). */
+  readonly rules: readonly PolicyRule[];
+  readonly neighbours: readonly Neighbour[];
+  readonly sysctls: Sysctls;
+  /** The packet policies of the network itself; Service rules are the proxy's. */
+  readonly policies: readonly Policy[];
+  readonly listeners: readonly Listener[];
+}
+
+interface InterfaceShape {
+  /** At most 15 bytes (IFNAMSIZ). */
+  readonly name: string;
+  readonly addresses: readonly InterfaceAddress[];
+  /** The kernel takes the larger of this and the host's (Documentation/networking/ip-sysctl.rst); the host's unless said. */
+  readonly rpFilter?: RpFilter;
+  readonly mtu?: number;
+}
+
+export interface Loopback extends InterfaceShape {
+  readonly kind: 'loopback';
+}
+
+/** One end of a {@link Link}. */
+export interface Veth extends InterfaceShape {
+  readonly kind: 'veth';
+  readonly mac: Mac;
+  /** The bridge of the same host whose port it is. */
+  readonly bridge?: string;
+}
+
+export interface Bridge extends InterfaceShape {
+  readonly kind: 'bridge';
+  readonly mac: Mac;
+}
+
+/** A VXLAN device that learns nothing: what it does not find in `forwarding` it drops (RFC 7348). */
+export interface Vxlan extends InterfaceShape {
+  readonly kind: 'vxlan';
+  readonly mac: Mac;
+  readonly vni: number;
+  readonly underlay: string;
+  readonly local: Addr;
+  readonly port: Port;
+  readonly forwarding: readonly { readonly mac: Mac; readonly remote: Addr }[];
+}
+
+export type Interface = Loopback | Veth | Bridge | Vxlan;
+
+export interface InterfaceAddress {
+  readonly addr: Addr;
+  /** In bits; a host prefix gives no connected route. */
+  readonly length: number;
+}
+
+/** 0 off, 1 strict, 2 loose (RFC 3704). */
+export type RpFilter = 0 | 1 | 2;
+
+export interface Sysctls {
+  /** net.ipv4.ip_forward */
+  readonly ipForward: boolean;
+  /** net.ipv4.conf.all.rp_filter */
+  readonly rpFilter: RpFilter;
+  /** net.bridge.bridge-nf-call-iptables: whether what a bridge switches passes netfilter. */
+  readonly bridgeNfCallIptables: boolean;
+}
+
+/** A veth pair. */
+export interface Link {
+  readonly a: LinkEnd;
+  readonly b: LinkEnd;
+}
+
+export interface LinkEnd {
+  readonly host: string;
+  readonly interface: string;
+}
+
+export const MAIN_TABLE = 254;
+
+export type Route = UnicastRoute | DiscardRoute;
+
+export interface UnicastRoute {
+  readonly kind: 'unicast';
+  /** The length 0 is the default route. */
+  readonly to: Prefix;
+  readonly interface: string;
+  /** The next hop, taken to be on the link (`onlink`); without it the destination itself is. */
+  readonly via?: Addr;
+  /** The source address of what the host sends itself by this route. */
+  readonly source?: Addr;
+  readonly table: number;
+}
+
+/** What is silently dropped (blackhole), or answered with an ICMP error (unreachable). */
+export interface DiscardRoute {
+  readonly kind: 'blackhole' | 'unreachable';
+  readonly to: Prefix;
+  readonly table: number;
+}
+
+/** One rule of `ip rule`; every condition that is given must hold. */
+export interface PolicyRule {
+  /** Lower is looked at first; the kernel's main table stands at 32766. */
+  readonly priority: number;
+  readonly from?: Prefix;
+  readonly to?: Prefix;
+  readonly mark?: { readonly value: number; readonly mask: number };
+  readonly table: number;
+}
+
+/** A permanent entry of the neighbour table, so that no ARP is needed. */
+export interface Neighbour {
+  readonly interface: string;
+  readonly addr: Addr;
+  readonly mac: Mac;
+}
+
+/** A process that answers. */
+export interface Listener {
+  readonly protocol: Protocol;
+  readonly port: Port;
+  /** Every address of the host unless said. */
+  readonly addr?: Addr;
+}
+
+/** Throws {@link Fault} FE011 for a name that is not in the World, with the names that are. */
+export function hostOf(world: World, name: string): Host {
+  const host = world.hosts.get(name);
+  if (host !== undefined) return host;
+  throw new Fault('FE011', `there is no host '${name}'`, `hosts: ${[...world.hosts.keys()].join(', ')}`);
+}
+
+export function hostsOf(world: World, role: HostRole): readonly Host[] {
+  return [...world.hosts.values()].filter((host) => host.role === role);
+}
+
+/**
+ * The host's own address: the first one of its first interface beside `lo`. Throws {@link Fault} FE011 if it has none.
+ */
+export function addressOf(host: Host): Addr {
+  for (const { kind, addresses } of host.interfaces) {
+    if (kind !== 'loopback' && addresses[0] !== undefined) return addresses[0].addr;
+  }
+  throw new Fault('FE011', `host '${host.name}' has no address`, 'give it one');
+}
