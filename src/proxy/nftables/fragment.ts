@@ -1,0 +1,277 @@
+import type { Addr, Endpoint } from '../../ip/ip.ts';
+import {
+  AddressValue,
+  AnonymousVerdicts,
+  Concat,
+  Dnat,
+  Drop,
+  Fib,
+  Goto,
+  Jump,
+  Lookup,
+  Match,
+  NftChain,
+  NftElement,
+  type NftKey,
+  NftRule,
+  NftSet,
+  type NftStatement,
+  type NftVerdict,
+  NumberValue,
+  Numgen,
+  PrefixValue,
+  SetReference,
+  SetUpdate,
+  VerdictMap,
+  Word,
+} from '../../netfilter/netfilter.ts';
+import { detectorOf, type NodeFacts, type ProxyConfig } from '../config.ts';
+import { hashOf } from '../names.ts';
+import type { PlannedEndpoint, PortPlan, ServicePlan } from '../plan.ts';
+import { CHAINS, DIALECTS, type Dialect, DPORT, fromLocalPod, L4PROTO, SETS } from './frame.ts';
+
+/** What one Service adds to the table of a family. Chains whose name says their content are shared between Services. */
+export interface NftFragment {
+  readonly chains: readonly NftChain[];
+  readonly sets: readonly NftSet[];
+  readonly elements: readonly SetElement[];
+}
+
+export interface SetElement {
+  readonly set: string;
+  readonly element: NftElement;
+}
+
+/** What all Services of a node and family are compiled under. */
+export interface FragmentContext {
+  readonly dialect: Dialect;
+  /** Rules that send what comes from a pod of this node to a chain. */
+  readonly fromLocalPod: readonly NftStatement[] | undefined;
+}
+
+export function fragmentContext(family: 4 | 6, node: NodeFacts, config: ProxyConfig): FragmentContext {
+  const dialect = DIALECTS[family];
+  const detector = detectorOf(family, node, config);
+  return { dialect, fromLocalPod: detector && [fromLocalPod(dialect, detector)] };
+}
+
+/** Compiles the ports of a Service that are of the context's family. */
+export function compileFragment(context: FragmentContext, plan: ServicePlan): NftFragment {
+  const builder = new FragmentBuilder(context);
+  for (const port of plan.ports) if (port.family === context.dialect.family) builder.add(port);
+  return builder.fragment();
+}
+
+/**
+ * How the packet says which Service port it is for: by address and port, or at a node port by the port alone. It is the
+ * key of the maps that hold the endpoints.
+ */
+interface Target {
+  readonly prefix: '' | 'nodeport-';
+  readonly verdicts: string;
+  readonly endpoints: string;
+  readonly localEndpoints: string;
+}
+const ADDRESS: Target = {
+  prefix: '',
+  verdicts: SETS.serviceIPs,
+  endpoints: SETS.endpoints,
+  localEndpoints: SETS.localEndpoints,
+};
+const NODE_PORT: Target = {
+  prefix: 'nodeport-',
+  verdicts: SETS.serviceNodePorts,
+  endpoints: SETS.nodePortEndpoints,
+  localEndpoints: SETS.nodePortLocalEndpoints,
+};
+
+class FragmentBuilder {
+  readonly #context: FragmentContext;
+  readonly #chains = new Map<string, NftChain>();
+  readonly #sets = new Map<string, NftSet>();
+  readonly #elements: SetElement[] = [];
+
+  constructor(context: FragmentContext) {
+    this.#context = context;
+  }
+
+  fragment(): NftFragment {
+    return {
+      chains: [...this.#chains.values()],
+      sets: [...this.#sets.values()],
+      elements: this.#elements,
+    };
+  }
+
+  add(port: PortPlan): void {
+    this.#put(SETS.clusterIPs, AddressValue(port.clusterIP.addr));
+    this.#clusterIP(port);
+    for (const addr of port.externalIPs) this.#external(ADDRESS, port, addressKey(port, addr));
+    for (const addr of port.loadBalancerIPs) this.#loadBalancer(port, addr);
+    if (port.nodePort !== undefined) {
+      const key = [Word(port.protocol.toLowerCase()), NumberValue(port.nodePort)];
+      this.#external(NODE_PORT, port, key);
+    }
+    for (const { endpoint, local } of new Set([...port.cluster, ...port.local])) {
+      if (local) this.#put(SETS.hairpin, Concat(AddressValue(endpoint.addr), AddressValue(endpoint.addr)));
+    }
+  }
+
+  #clusterIP(port: PortPlan): void {
+    const key = addressKey(port, port.clusterIP.addr);
+    const chosen = port.internal === 'Local' ? port.local : port.cluster;
+    if (!port.anyEndpoints) this.#put(SETS.serviceIPs, Concat(...key), Goto(CHAINS.reject));
+    else if (chosen.length === 0) this.#put(SETS.serviceIPs, Concat(...key), Drop());
+    else {
+      this.#put(SETS.serviceIPs, Concat(...key), Goto(this.#balance(ADDRESS, port, chosen)));
+      if (port.affinitySeconds === undefined) this.#putEndpoints(SETS.endpoints, key, chosen);
+    }
+  }
+
+  #loadBalancer(port: PortPlan, addr: Addr): void {
+    const key = addressKey(port, addr);
+    for (const range of port.sourceRanges ?? []) {
+      this.#put(
+        SETS.sourceRanges,
+        Concat(...key, range.isHost ? AddressValue(range.addr) : PrefixValue(range)),
+      );
+    }
+    const open = port.sourceRanges === undefined;
+    this.#external(ADDRESS, port, key, (chain) => (open ? chain : this.#onlyFromRanges(chain)));
+  }
+
+  /** An address outside clients use: every one but the clusterIP. */
+  #external(
+    target: Target,
+    port: PortPlan,
+    key: readonly (AddressValue | Word | NumberValue)[],
+    guard: (chain: string) => string = (chain) => chain,
+  ): void {
+    if (!port.anyEndpoints) {
+      this.#put(target.verdicts, Concat(...key), Goto(CHAINS.reject));
+      return;
+    }
+    const chain = port.external === 'Local' ? this.#local(target, port) : this.#masqueraded(target, port);
+    this.#put(target.verdicts, Concat(...key), Goto(guard(chain)));
+    if (port.affinitySeconds !== undefined) return;
+    this.#putEndpoints(target.endpoints, key, port.cluster);
+    if (port.external === 'Local') this.#putEndpoints(target.localEndpoints, key, port.local);
+  }
+
+  /** The chain that picks one of the endpoints; each has the same chance. */
+  #balance(target: Target, port: PortPlan, endpoints: readonly PlannedEndpoint[]): string {
+    if (port.affinitySeconds !== undefined) return this.#sticky(port, endpoints);
+    const name = `${target.prefix}balance_${endpoints.length}`;
+    return this.#chain(name, () => [this.#pick(target, target.endpoints, endpoints.length)]);
+  }
+
+  #pick(target: Target, map: string, count: number): NftRule {
+    const { daddr, table } = this.#context.dialect;
+    const key = target.prefix === '' ? [daddr, L4PROTO, DPORT] : [L4PROTO, DPORT];
+    return NftRule([Dnat(Lookup(Concat(...key, Numgen(count)), map), { family: table })]);
+  }
+
+  /** Policy Cluster: the answer must come back through this node, whatever the endpoint's own routes are. */
+  #masqueraded(target: Target, port: PortPlan): string {
+    const balance = this.#balance(target, port, port.cluster);
+    return this.#chain(`masquerade-${balance}`, () => [
+      NftRule([Jump(CHAINS.masquerade)]),
+      NftRule([Goto(balance)]),
+    ]);
+  }
+
+  /**
+   * Policy Local: outside clients get the endpoints of this node with their address kept, or silence; pods and the node
+   * itself get every endpoint, as if they had used the clusterIP.
+   */
+  #local(target: Target, port: PortPlan): string {
+    const sticky = port.affinitySeconds !== undefined;
+    const [all, here] = [port.cluster.length, port.local.length];
+    const name = `${target.prefix}local_${sticky ? hashOf(port.name, protocolWord(port)) : `${all}_${here}`}`;
+    return this.#chain(name, () => {
+      const rules: NftRule[] = [];
+      if (all > 0) {
+        const balance = this.#balance(target, port, port.cluster);
+        const detector = this.#context.fromLocalPod;
+        if (detector !== undefined) rules.push(NftRule([...detector, Goto(balance)]));
+        const fromHere = Match(Fib(['saddr'], 'type'), Word('local'));
+        rules.push(NftRule([fromHere, Goto(this.#masqueraded(target, port))]));
+      }
+      if (here === 0) rules.push(NftRule([Drop()]));
+      else if (sticky) rules.push(NftRule([Goto(this.#sticky(port, port.local))]));
+      else rules.push(this.#pick(target, target.localEndpoints, here));
+      return rules;
+    });
+  }
+
+  #onlyFromRanges(chain: string): string {
+    const { saddr, daddr } = this.#context.dialect;
+    return this.#chain(`ranges-${chain}`, () => [
+      NftRule([Match(Concat(daddr, L4PROTO, DPORT, saddr), SetReference(SETS.sourceRanges)), Goto(chain)]),
+      NftRule([Drop()]),
+    ]);
+  }
+
+  /**
+   * Session affinity: a dynamic set of clients per endpoint, so that an endpoint which goes takes its clients' entries with
+   * it in the same transaction. Only Services with affinity pay for chains of their own.
+   */
+  #sticky(port: PortPlan, endpoints: readonly PlannedEndpoint[]): string {
+    const which = endpoints === port.cluster ? 'sticky' : 'sticky-local';
+    const name = `${which}_${hashOf(port.name, protocolWord(port))}`;
+    return this.#chain(name, () => {
+      const { saddr } = this.#context.dialect;
+      const chains = endpoints.map(({ endpoint }) => this.#stickyEndpoint(port, endpoint));
+      const known = chains.map((one) => NftRule([Match(saddr, SetReference(one.clients)), Goto(one.chain)]));
+      const draw = chains.map((one, at) => [NumberValue(at), Goto(one.chain)] as const);
+      return [...known, NftRule([VerdictMap(Numgen(chains.length), AnonymousVerdicts(draw))])];
+    });
+  }
+
+  #stickyEndpoint(port: PortPlan, endpoint: Endpoint): { readonly chain: string; readonly clients: string } {
+    const { saddr, address, table } = this.#context.dialect;
+    const hash = hashOf(port.name, protocolWord(port), endpoint.text);
+    const clients = `affinity_${hash}`;
+    const timeoutSeconds = port.affinitySeconds ?? 0;
+    this.#sets.set(
+      clients,
+      NftSet(clients, [address], { flags: ['dynamic', 'timeout'], timeoutSeconds, size: 65535 }),
+    );
+    const chain = this.#chain(`endpoint_${hash}`, () => [
+      NftRule([SetUpdate('update', SetReference(clients), saddr)]),
+      NftRule([
+        Match(L4PROTO, Word(protocolWord(port))),
+        Dnat(AddressValue(endpoint.addr), { family: table, port: NumberValue(endpoint.port) }),
+      ]),
+    ]);
+    return { chain, clients };
+  }
+
+  #chain(name: string, rules: () => NftRule[]): string {
+    if (!this.#chains.has(name)) this.#chains.set(name, NftChain(name, rules()));
+    return name;
+  }
+
+  #putEndpoints(
+    map: string,
+    key: readonly (AddressValue | Word | NumberValue)[],
+    endpoints: readonly PlannedEndpoint[],
+  ): void {
+    for (const [at, { endpoint }] of endpoints.entries()) {
+      const value = Concat(AddressValue(endpoint.addr), NumberValue(endpoint.port));
+      this.#put(map, Concat(...key, NumberValue(at)), value);
+    }
+  }
+
+  #put(set: string, key: NftKey, value?: NftVerdict | NftKey): void {
+    this.#elements.push({ set, element: NftElement(key, value) });
+  }
+}
+
+const protocolWord = (port: PortPlan): string => port.protocol.toLowerCase();
+
+const addressKey = (port: PortPlan, addr: Addr): (AddressValue | Word | NumberValue)[] => [
+  AddressValue(addr),
+  Word(protocolWord(port)),
+  NumberValue(port.clusterIP.port),
+];
