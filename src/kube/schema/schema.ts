@@ -27,6 +27,7 @@ export {
   schemaOfKind,
   type TypeSchema,
 } from './model.ts';
+export { applyPatch, PATCH_TYPES } from './patch.ts';
 export { type Cause, type ProblemReason, RequestProblem } from './problem.ts';
 export { decodeProtobuf } from './protobuf.ts';
 
