@@ -1,0 +1,134 @@
+import type { Addr, Prefix } from '../ip/ip.ts';
+import type { Host, Interface, Neighbour, PolicyRule, Route, RpFilter, Veth } from '../world/world.ts';
+
+/*
+ * What the tools are told so that a host of the World comes to be: lines for `ip -batch`, `bridge -batch` and `sysctl -p`.
+ * Pure, and the same for a realised World and for a pod that a node adds later.
+ */
+
+/** One end of a veth pair, and the namespace it is put into; `undefined` is the one where the command runs. */
+export interface End {
+  readonly netns: string | undefined;
+  readonly interface: Veth;
+}
+
+/** Makes both ends where they belong at once, so that no name is ever taken in a namespace between. */
+export function linkLine(a: End, b: End): string {
+  return `link add ${end(a)} type veth peer ${end(b)}`;
+}
+
+function end({ netns, interface: { name, mac, mtu } }: End): string {
+  const size = mtu === undefined ? '' : ` mtu ${mtu}`;
+  return `name ${name} address ${mac}${size}${netns === undefined ? '' : ` netns ${netns}`}`;
+}
+
+/** Everything of a host that `ip` makes, the host's namespace and its veth interfaces being there. */
+export function hostLines(host: Host): string[] {
+  return [
+    ...[...host.interfaces].sort(bridgesFirst).flatMap(interfaceLines),
+    ...host.neighbours.map(neighbourLine),
+    ...host.routes.map(routeLine),
+    ...host.rules.map(ruleLine),
+  ];
+}
+
+/** A bridge has to be there before its ports; everything else keeps its order, which the kernel numbers. */
+function bridgesFirst(a: Interface, b: Interface): number {
+  return Number(b.kind === 'bridge') - Number(a.kind === 'bridge');
+}
+
+export function interfaceLines(each: Interface): string[] {
+  const { name } = each;
+  const addresses = each.addresses.map(({ addr, length }) => `address add ${addr}/${length} dev ${name}`);
+  return [...made(each), ...addresses, `link set dev ${name} up`];
+}
+
+function made(each: Interface): string[] {
+  switch (each.kind) {
+    case 'loopback':
+      return [];
+    case 'veth':
+      return each.bridge === undefined ? [] : [`link set dev ${each.name} master ${each.bridge}`];
+    case 'bridge':
+      return [`link add name ${each.name} address ${each.mac} type bridge`];
+    case 'vxlan': {
+      const { name, mac, mtu = 1450, vni, local, underlay, port } = each;
+      return [
+        `link add name ${name} address ${mac} mtu ${mtu} type vxlan id ${vni} local ${local} dev ${underlay} dstport ${port} nolearning`,
+      ];
+    }
+  }
+}
+
+/** `replace`: a permanent entry also takes the place of one that ARP has found. */
+export function neighbourLine({ interface: link, addr, mac }: Neighbour): string {
+  return `neighbour replace ${addr} lladdr ${mac} dev ${link} nud permanent`;
+}
+
+export function routeLine(route: Route): string {
+  const table = `table ${route.table}`;
+  if (route.kind !== 'unicast') return `route add ${route.kind} ${route.to} ${table}`;
+  const source = route.source === undefined ? '' : ` src ${route.source}`;
+  return `route add ${route.to}${hop(route.via)} dev ${route.interface} ${table}${source}`;
+}
+
+function hop(via: Addr | undefined): string {
+  return via === undefined ? '' : ` via ${via} onlink`;
+}
+
+export function ruleLine(rule: PolicyRule): string {
+  return `rule add ${ruleWords(rule)}`;
+}
+
+/** As `ip rule add` and `ip rule del` take it. */
+export function ruleWords({ priority, from, to, mark, table }: PolicyRule): string {
+  const part = (word: string, prefix: Prefix | undefined) =>
+    prefix === undefined ? '' : `${word} ${prefix} `;
+  const marked = mark === undefined ? '' : `fwmark ${mark.value}/${mark.mask} `;
+  return `priority ${priority} ${part('from', from) || 'from all '}${part('to', to)}${marked}lookup ${table}`;
+}
+
+/** The forwarding entries of a host's VXLAN devices, for `bridge -batch`. */
+export function forwardingLines(host: Host): string[] {
+  return host.interfaces.flatMap((each) =>
+    each.kind !== 'vxlan'
+      ? []
+      : each.forwarding.map(
+          ({ mac, remote }) => `fdb append ${mac} dev ${each.name} dst ${remote} permanent`,
+        ),
+  );
+}
+
+/**
+ * Keys with slashes, for an interface's name may hold a dot. Every interface is named, because it begins with what the
+ * machine's first namespace has (devinet_init_net in net/ipv4/devinet.c), and the larger value counts.
+ */
+export function sysctlLines(host: Host): string[] {
+  const { sysctls, interfaces } = host;
+  const conf = (name: string, key: string, value: number) => `net/ipv4/conf/${name}/${key} = ${value}`;
+  const filter = (name: string, value: RpFilter) => conf(name, 'rp_filter', value);
+  return [
+    `net/ipv4/ip_forward = ${Number(sysctls.ipForward)}`,
+    filter('all', sysctls.rpFilter),
+    filter('default', sysctls.rpFilter),
+    ...interfaces.map((each) => filter(each.name, each.rpFilter ?? sysctls.rpFilter)),
+    // Not part of the World: nobody may be told of shorter ways behind its back. The flags are or-ed.
+    ...['all', 'default', ...interfaces.map((each) => each.name)].map((name) =>
+      conf(name, 'send_redirects', 0),
+    ),
+    // Pods may listen on port 80 as anybody, as container runtimes have it.
+    'net/ipv4/ip_unprivileged_port_start = 0',
+  ];
+}
+
+/**
+ * The keys that a kernel may lack: without br_netfilter a bridge never calls iptables, without IPv6 there is none. A
+ * World holds IPv4 alone, so that nothing goes another way unseen.
+ */
+export function optionalSysctlLines(host: Host): string[] {
+  const bridged = host.interfaces.some((each) => each.kind === 'bridge');
+  const ipv6 = ['all', 'default'].map((name) => `net/ipv6/conf/${name}/disable_ipv6 = 1`);
+  return bridged && !host.sysctls.bridgeNfCallIptables
+    ? [...ipv6, 'net/bridge/bridge-nf-call-iptables = 0']
+    : ipv6;
+}

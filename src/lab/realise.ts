@@ -1,0 +1,104 @@
+/**
+ * Builds a World out of network namespaces.
+ *
+ * Promises: what stands afterwards is the World and nothing else; it is built by few commands, hosts side by side; a step
+ * that fails is named with its host, its line and what the tool said, and the cage is closed.
+ * Refuses: a cage in which something stands already.
+ *
+ * @example
+ * const cage = await openCage();
+ * await realise(buildCluster({ profile, nodes: defaultNodes(profile, 3) }), cage);
+ * await cage.exec('n1').run({ file: 'ip', args: ['route'] });
+ */
+import type { Exec } from '../exec/exec.ts';
+import { Fault } from '../fault/fault.ts';
+import { printPolicy } from '../world/print-policy.ts';
+import { type Host, hostOf, type LinkEnd, type Veth, type World } from '../world/world.ts';
+import type { Cage } from './cage.ts';
+import {
+  type End,
+  forwardingLines,
+  hostLines,
+  linkLine,
+  optionalSysctlLines,
+  sysctlLines,
+} from './commands.ts';
+
+/** How many hosts are set up at once: enough to keep a few cores busy, for every tool waits for the kernel's one lock. */
+const SIDE_BY_SIDE = 4;
+
+export async function realise(world: World, cage: Cage): Promise<void> {
+  try {
+    await batch(cage.exec(), 'ip', ['link set dev lo up', ...namespaceLines(world)]);
+    const hosts = [...world.hosts.values()];
+    const next = hosts.values();
+    await Promise.all(
+      Array.from({ length: SIDE_BY_SIDE }, async () => {
+        for (const host of next) await setUp(host, cage.exec(host.netns));
+      }),
+    );
+  } catch (error) {
+    await cage.close();
+    throw error;
+  }
+}
+
+/** The namespaces and the links between them. */
+function namespaceLines(world: World): string[] {
+  return [
+    ...[...world.hosts.values()].map((host) => `netns add ${host.netns}`),
+    ...world.links.map(({ a, b }) => linkLine(endOf(world, a), endOf(world, b))),
+  ];
+}
+
+function endOf(world: World, at: LinkEnd): End {
+  const host = hostOf(world, at.host);
+  const found = host.interfaces.find(
+    (each): each is Veth => each.kind === 'veth' && each.name === at.interface,
+  );
+  if (found === undefined) throw new Error(`checkWorld let pass a link to '${at.interface}' of '${at.host}'`);
+  return { netns: host.netns, interface: found };
+}
+
+async function setUp(host: Host, exec: Exec): Promise<void> {
+  await batch(exec, 'ip', hostLines(host));
+  await batch(exec, 'bridge', forwardingLines(host));
+  await setSysctls(host, exec);
+  const rules = host.policies.map(printPolicy).join('');
+  if (rules !== '') await exec.run({ file: 'nft', args: ['-f', '-'], stdin: rules });
+}
+
+/** Sets what {@link Host.sysctls} says; a key the kernel lacks is an error unless lacking it comes to the same. */
+export async function setSysctls(host: Host, exec: Exec): Promise<void> {
+  const needed = sysctlLines(host);
+  const stdin = (lines: readonly string[]) => `${lines.join('\n')}\n`;
+  await exec.run({ file: 'sysctl', args: ['-q', '-p', '-'], stdin: stdin(needed) });
+  await exec.run({ file: 'sysctl', args: ['-q', '-e', '-p', '-'], stdin: stdin(optionalSysctlLines(host)) });
+}
+
+/** Runs the lines in one process. Throws {@link Fault} FE002 that quotes the line that failed. */
+export async function batch(
+  exec: Exec,
+  tool: 'ip' | 'bridge',
+  lines: readonly string[],
+  netns?: string,
+): Promise<void> {
+  if (lines.length === 0) return;
+  const args = [...(netns === undefined ? [] : ['-n', netns]), '-batch', '-'];
+  const { code, stderr } = await exec.run({
+    file: tool,
+    args,
+    stdin: `${lines.join('\n')}\n`,
+    accept: [0, 1, 2, 255],
+    timeoutMs: 60_000,
+  });
+  if (code === 0) return;
+  const failed = /Command failed -:(\d+)/.exec(stderr)?.[1];
+  const line = failed === undefined ? args.join(' ') : lines[Number(failed) - 1];
+  const said = stderr.replace(/\n?Command failed -:\d+\s*/, '').trim();
+  throw new Fault(
+    'FE002',
+    `${netns ?? exec.place.name}: '${tool} ${line}' failed: ${said}`,
+    'see its message',
+  );
+}
