@@ -25,20 +25,6 @@ export interface Place {
 
 export const HERE: Place = { name: 'this host', prefix: [] };
 
-/** The mount, network and PID namespaces of a running process; new processes become members of all three. */
-export function insideProcess(pid: number, name: string, outer: Place = HERE): Place {
-  return {
-    name,
-    prefix: [...outer.prefix, 'nsenter', '--target', String(pid), '--mount', '--net', '--pid', '--'],
-  };
-}
-
-/** As {@link insideProcess}, for namespaces owned by an unprivileged user: enters the user namespace first. */
-export function insideUserProcess(pid: number, name: string, outer: Place = HERE): Place {
-  const enter = ['nsenter', '--target', String(pid), '--user', '--preserve-credentials'];
-  return { name, prefix: [...outer.prefix, ...enter, '--mount', '--net', '--pid', '--'], forks: true };
-}
-
 /** A named network namespace (see ip-netns(8)) as seen from `outer`, whose mounts hold /run/netns. */
 export function insideNetns(netns: string, outer: Place = HERE): Place {
   return { ...outer, name: netns, prefix: [...outer.prefix, 'nsenter', `--net=/run/netns/${netns}`, '--'] };
@@ -74,7 +60,7 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   /** 'pipe' gives the caller the streams; a number is an open file descriptor. */
-  readonly stdin?: 'pipe' | 'ignore' | number;
+  readonly stdin?: 'pipe' | 'ignore' | 'inherit' | number;
   readonly stdout?: 'pipe' | 'ignore' | 'inherit' | number;
   readonly stderr?: 'pipe' | 'ignore' | 'inherit' | number;
   /** In a session of its own, so that it outlives this process. */

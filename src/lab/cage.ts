@@ -15,7 +15,6 @@
  * await cage.close();
  */
 import type { EventEmitter } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { type Ending, Exec, HERE, type Place, type Running } from '../exec/exec.ts';
 import { Fault } from '../fault/fault.ts';
@@ -93,6 +92,21 @@ async function start(privilege: Privilege, from: Place): Promise<Cage | { refusa
   };
 }
 
+/**
+ * A place inside the cage whose first process has this number. One nsenter enters all of it: the namespace's file is opened,
+ * by its path through the cage's root, before any is entered. What runs here dies with the nsenter before it.
+ */
+export function cagePlace(pid: number, privilege: Privilege, netns?: string, from: Place = HERE): Place {
+  const net = netns === undefined ? '--net' : `--net=/proc/${pid}/root/run/netns/${netns}`;
+  const user = privilege === 'user' ? ['--user', '--preserve-credentials'] : [];
+  const enter = ['nsenter', '--target', String(pid), ...user, '--mount', '--pid', net, '--'];
+  return {
+    name: netns ?? 'the cage',
+    prefix: [...from.prefix, ...enter, 'setpriv', '--pdeathsig', 'KILL', '--'],
+    forks: true,
+  };
+}
+
 export class Cage {
   /** Of the first process inside, as the opener's /proc has it. */
   readonly pid: number;
@@ -113,36 +127,13 @@ export class Cage {
     this.#running = running;
   }
 
-  /**
-   * Inside the cage, in its first network namespace or in a named one. One nsenter enters all of it: the namespace's file is
-   * opened, by its path through the cage's root, before any is entered. What runs here dies with the nsenter before it.
-   */
+  /** Inside the cage, in its first network namespace or in a named one; see {@link cagePlace}. */
   place(netns?: string): Place {
-    const net = netns === undefined ? '--net' : `--net=${this.root}/run/netns/${netns}`;
-    const user = this.privilege === 'user' ? ['--user', '--preserve-credentials'] : [];
-    const enter = ['nsenter', '--target', String(this.pid), ...user, '--mount', '--pid', net, '--'];
-    return {
-      name: netns ?? 'the cage',
-      prefix: [...this.#from.prefix, ...enter, 'setpriv', '--pdeathsig', 'KILL', '--'],
-    };
+    return cagePlace(this.pid, this.privilege, netns, this.#from);
   }
 
   exec(netns?: string): Exec {
     return new Exec(this.place(netns));
-  }
-
-  /**
-   * Signals the process itself that {@link Exec.start} started here. `Running.kill` would reach the nsenter before it, whose
-   * end kills the process. Nothing happens if it has ended.
-   */
-  async signal(running: Running, signal: NodeJS.Signals): Promise<void> {
-    const child = await childOf(running.pid);
-    if (child === undefined) return;
-    await new Exec(this.#from).run({
-      file: 'kill',
-      args: ['-s', signal.slice(3), String(child)],
-      accept: [0, 1],
-    });
   }
 
   /** Ends everything inside and waits for it. Throws {@link Fault} FE003 if that takes more than five seconds. */
@@ -158,20 +149,6 @@ export class Cage {
       }),
     );
     await Promise.race([this.ended, late]);
-  }
-}
-
-/** nsenter forks when it enters a process namespace: its one child is the process that was asked for. */
-async function childOf(pid: number): Promise<number | undefined> {
-  try {
-    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
-    const [first] = children.trim().split(' ');
-    return first === undefined || first === '' ? undefined : Number(first);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) {
-      return undefined;
-    }
-    throw error;
   }
 }
 

@@ -153,7 +153,7 @@ export class NodeNetwork implements PodNetwork {
 
 const isVeth = (each: { readonly kind: string }): each is Veth => each.kind === 'veth';
 
-function netnsOfPod(uid: string): string {
+export function netnsOfPod(uid: string): string {
   if (!/^[\w-]{1,64}$/.test(uid))
     throw new Fault('FE006', `'${uid}' is no uid of a pod`, 'use its metadata.uid');
   return `pod-${uid}`;
