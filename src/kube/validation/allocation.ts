@@ -30,3 +30,15 @@ export const nodePortInUse = (field: string, port: number): FieldError => invali
 /** The port lies outside --service-node-port-range, given as `30000-32767`. */
 export const nodePortOutOfRange = (field: string, port: number, range: string): FieldError =>
   invalid(field, port, `provided port is not in the valid range. The range of valid ports is ${range}`);
+
+/** A family that no service range has. */
+export const familyNotConfigured = (family: string, at: number): FieldError =>
+  invalid(`spec.ipFamilies[${at}]`, family, 'not configured on this cluster');
+
+/** RequireDualStack where the service ranges are of one family. */
+export const dualStackNotConfigured = (): FieldError =>
+  invalid(
+    'spec.ipFamilyPolicy',
+    'RequireDualStack',
+    'this cluster is not configured for dual-stack services',
+  );

@@ -12,8 +12,12 @@
  */
 import type { KubeObject } from '../objects.ts';
 import type { Resource } from '../resources.ts';
+import type { ValidationContext } from './context.ts';
 import type { FieldError } from './field-error.ts';
+import { checkObjectMeta, checkObjectMetaUpdate } from './object-meta.ts';
+import { rulesOf } from './rules.ts';
 
+export type { ValidationContext } from './context.ts';
 export {
   bodyOf,
   duplicate,
@@ -30,27 +34,33 @@ export {
   toStatus,
 } from './field-error.ts';
 
-/** What a validator needs to know besides the object. */
-export interface ValidationContext {
-  /** `status`, `scale`, …: the subresource written through; absent for the object itself. */
-  readonly subresource?: string;
-}
-
 /** What is wrong with an object about to be created; `metadata.name` is already generated. */
 export function validateCreate(
-  _resource: Resource,
-  _object: KubeObject,
-  _context: ValidationContext = {},
+  resource: Resource,
+  object: KubeObject,
+  context: ValidationContext = {},
 ): readonly FieldError[] {
-  return [];
+  const rules = rulesOf(resource);
+  return [
+    ...checkObjectMeta(object.metadata ?? {}, resource.namespaced, rules.name),
+    ...(rules.create?.(object, context) ?? []),
+  ];
 }
 
-/** What is wrong with replacing `old` by `object`. */
+/**
+ * What is wrong with replacing `old` by `object`. Through a subresource, only that part is looked at: the API server has
+ * taken the rest from `old`.
+ */
 export function validateUpdate(
-  _resource: Resource,
-  _object: KubeObject,
-  _old: KubeObject,
-  _context: ValidationContext = {},
+  resource: Resource,
+  object: KubeObject,
+  old: KubeObject,
+  context: ValidationContext = {},
 ): readonly FieldError[] {
-  return [];
+  const rules = rulesOf(resource);
+  const meta = checkObjectMetaUpdate(object.metadata ?? {}, old.metadata ?? {});
+  if (context.subresource !== undefined) {
+    return [...meta, ...(rules.subresources?.[context.subresource]?.(object) ?? [])];
+  }
+  return [...meta, ...(rules.update?.(object, old, context) ?? [])];
 }
