@@ -15,6 +15,7 @@ export * from './iptables/rule.ts';
 export * from './iptables/ruleset.ts';
 export * from './nftables/difference.ts';
 export * from './nftables/expression.ts';
+export * from './nftables/parse.ts';
 export * from './nftables/print.ts';
 export * from './nftables/ruleset.ts';
 export * from './nftables/statement.ts';

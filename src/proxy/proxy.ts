@@ -12,6 +12,7 @@
 export * from './config.ts';
 export * from './endpoints.ts';
 export * from './nftables/compile.ts';
+export { TABLE_NAME } from './nftables/frame.ts';
 export * from './nftables/ledger.ts';
 export * from './plan.ts';
 export * from './plan-service.ts';

@@ -229,7 +229,7 @@ class FragmentBuilder {
   }
 
   #stickyEndpoint(port: PortPlan, endpoint: Endpoint): { readonly chain: string; readonly clients: string } {
-    const { saddr, address, table } = this.#context.dialect;
+    const { saddr, address } = this.#context.dialect;
     const hash = hashOf(port.name, protocolWord(port), endpoint.text);
     const clients = `affinity_${hash}`;
     const timeoutSeconds = port.affinitySeconds ?? 0;
@@ -241,7 +241,7 @@ class FragmentBuilder {
       NftRule([SetUpdate('update', SetReference(clients), saddr)]),
       NftRule([
         Match(L4PROTO, Word(protocolWord(port))),
-        Dnat(AddressValue(endpoint.addr), { family: table, port: NumberValue(endpoint.port) }),
+        Dnat(AddressValue(endpoint.addr), { port: NumberValue(endpoint.port) }),
       ]),
     ]);
     return { chain, clients };

@@ -1,0 +1,123 @@
+import { Fault } from '../../fault/fault.ts';
+import { asArray, asNumber, asObject, asText, isObject, type JsonObject } from './json.ts';
+import { parseKey, parseStatement, parseVerdict } from './parse-rule.ts';
+import { printNftKey } from './print.ts';
+import {
+  NftChain,
+  NftElement,
+  type NftFamily,
+  NftHook,
+  NftRule,
+  NftRuleset,
+  NftSet,
+  type NftSetFlag,
+  NftTable,
+} from './ruleset.ts';
+
+/**
+ * Reads what `nft -j list ruleset` (or `list table`) prints. Throws {@link Fault} FE006 if it is no such document;
+ * statements that are not modelled become `Unmodelled…` nodes. Counters, handles and what dynamic sets hold are not read.
+ */
+export function parseNftRuleset(text: string): NftRuleset {
+  const tables: TableParts[] = [];
+  const tableOf = (object: JsonObject): TableParts => {
+    const found = tables.find((one) => one.family === object.family && one.name === object.table);
+    if (found === undefined)
+      throw new Fault('FE006', `no table ${object.table} before its parts`, 'list it whole');
+    return found;
+  };
+  for (const item of itemsOf(text)) {
+    const [[kind, body] = ['', undefined]] = Object.entries(item);
+    if (!isObject(body)) continue;
+    if (kind === 'table') tables.push(new TableParts(asText(body.family) as NftFamily, asText(body.name)));
+    else if (kind === 'set' || kind === 'map') tableOf(body).addSet(parseSet(body));
+    else if (kind === 'chain') tableOf(body).addChain(asText(body.name), parseHook(body));
+    else if (kind === 'rule') tableOf(body).addRule(asText(body.chain), parseRule(body));
+  }
+  return NftRuleset(tables.map((table) => table.build()));
+}
+
+function itemsOf(text: string): JsonObject[] {
+  try {
+    return asArray(asObject(JSON.parse(text)).nftables).map(asObject);
+  } catch (error) {
+    throw new Fault('FE006', `this is not what nft -j prints: ${error}`, 'pass nft -j list ruleset', {
+      cause: error,
+    });
+  }
+}
+
+/** A table while its parts come in. */
+class TableParts {
+  readonly family: NftFamily;
+  readonly name: string;
+  readonly #sets: NftSet[] = [];
+  readonly #chains = new Map<string, { base: NftHook | undefined; rules: NftRule[] }>();
+
+  constructor(family: NftFamily, name: string) {
+    this.family = family;
+    this.name = name;
+  }
+
+  addSet(set: NftSet): void {
+    this.#sets.push(set);
+  }
+
+  addChain(name: string, base: NftHook | undefined): void {
+    this.#chains.set(name, { base, rules: [] });
+  }
+
+  addRule(chain: string, rule: NftRule): void {
+    this.#chains.get(chain)?.rules.push(rule);
+  }
+
+  build(): NftTable {
+    const chains = Array.from(this.#chains, ([name, { base, rules }]) => NftChain(name, rules, base));
+    return NftTable(this.family, this.name, chains, this.#sets);
+  }
+}
+
+function parseHook(chain: JsonObject): NftHook | undefined {
+  if (chain.hook === undefined) return undefined;
+  return NftHook(
+    asText(chain.type) as NftHook['type'],
+    asText(chain.hook) as NftHook['hook'],
+    asNumber(chain.prio),
+    chain.policy === 'drop' ? 'drop' : 'accept',
+  );
+}
+
+function parseRule(rule: JsonObject): NftRule {
+  const comment = rule.comment === undefined ? undefined : asText(rule.comment);
+  return NftRule(asArray(rule.expr).map(parseStatement), comment);
+}
+
+function parseSet(set: JsonObject): NftSet {
+  const key = typesOf(set.type);
+  // A set with a timeout is filled by packets; nft 1.0 prints `dynamic` in its text alone.
+  const dynamic = set.timeout !== undefined || flagsOf(set).includes('dynamic');
+  const flags = [...new Set<NftSetFlag>([...(dynamic ? ['dynamic' as const] : []), ...flagsOf(set)])];
+  const elements = dynamic
+    ? []
+    : asArray(set.elem ?? []).map((one) => parseElement(one, set.map !== undefined));
+  return NftSet(asText(set.name), key, {
+    flags,
+    elements: new Map(elements.map((one) => [printNftKey(one.key), one])),
+    ...(set.map === undefined ? {} : { value: set.map === 'verdict' ? 'verdict' : typesOf(set.map) }),
+    ...(set.timeout === undefined ? {} : { timeoutSeconds: asNumber(set.timeout) }),
+    ...(set.size === undefined ? {} : { size: asNumber(set.size) }),
+  });
+}
+
+/** nft prints the types of a key as a list, and those of a value as one text. */
+const typesOf = (types: unknown): readonly string[] =>
+  Array.isArray(types) ? types.map(asText) : asText(types).split(' . ');
+
+const flagsOf = (set: JsonObject): NftSetFlag[] =>
+  asArray(set.flags === undefined ? [] : [set.flags].flat()).map((flag) => asText(flag) as NftSetFlag);
+
+function parseElement(json: unknown, map: boolean): NftElement {
+  if (!map) return NftElement(parseKey(json));
+  const [key, value] = asArray(json);
+  return NftElement(parseKey(key), parseVerdict(value) ?? parseKey(value));
+}

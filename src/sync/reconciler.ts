@@ -1,0 +1,182 @@
+import type { Clock } from '../client/clock.ts';
+import { sleep } from '../client/clock.ts';
+import type { EventRecorder } from '../client/event-recorder.ts';
+import type { Exec } from '../exec/exec.ts';
+import { errorFields, type Log } from '../fault/log.ts';
+import type { NodeFacts } from '../proxy/proxy.ts';
+import { type Applied, type Backend, SyncFailure } from './backend.ts';
+import { ConntrackSweeper } from './conntrack.ts';
+import type { HealthServers } from './health.ts';
+import type { ProxyMetrics } from './metrics.ts';
+import { sameFacts } from './node-facts.ts';
+import type { Planner, Replanned } from './planner.ts';
+import type { SyncIntervals } from './sync.ts';
+
+export interface ReconcilerParts {
+  readonly planner: Planner;
+  readonly metrics: ProxyMetrics;
+  readonly health: HealthServers;
+  readonly events: EventRecorder;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly exec: Exec;
+  readonly intervals: SyncIntervals;
+  readonly makeBackend: (node: NodeFacts) => Backend;
+}
+
+/** How much of a refused transaction goes to the log. */
+const LOGGED_CHARACTERS = 8_000;
+
+/**
+ * The loop between what is watched and what the kernel has. One transaction at a time; whatever changes meanwhile is
+ * gathered for the next.
+ */
+export class Reconciler {
+  readonly synced: Promise<void>;
+  readonly #parts: ReconcilerParts;
+  readonly #conntrack: ConntrackSweeper;
+  readonly #firstSync = Promise.withResolvers<void>();
+  /** What was left out last time, by Service: an Event tells of a problem once. */
+  readonly #leftOut = new Map<string, string>();
+  #node: NodeFacts | undefined;
+  #backend: Backend | undefined;
+  #whole = true;
+  #awake = Promise.withResolvers<void>();
+  /** Sweeps follow one another, and keep no change waiting. */
+  #sweeping: Promise<void> = Promise.resolve();
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts;
+    this.#conntrack = new ConntrackSweeper(parts.exec, parts.log, parts.metrics);
+    this.synced = this.#firstSync.promise;
+    // Nobody need wait for it.
+    this.synced.catch(() => undefined);
+  }
+
+  /** Something has changed. */
+  wake(): void {
+    this.#awake.resolve();
+  }
+
+  /** Without an address there is no family to program: the Node has not been filled in yet. */
+  nodeIs(node: NodeFacts): void {
+    if (node.ips.length === 0 || sameFacts(this.#node, node)) return;
+    this.#node = node;
+    this.#backend = undefined;
+    this.#parts.planner.everythingChanged();
+    this.wake();
+  }
+
+  fail(error: unknown): void {
+    this.#firstSync.reject(error);
+  }
+
+  /** Runs until the signal aborts. Call it once everything has been listed. */
+  async run(): Promise<void> {
+    const { signal, clock, intervals } = this.#parts;
+    this.wake();
+    while (!signal.aborted) {
+      await this.#changeOrCanary();
+      if (signal.aborted) break;
+      this.#awake = Promise.withResolvers<void>();
+      await sleep(clock, intervals.gatherMs, signal);
+      await this.#sync();
+    }
+    await this.#sweeping;
+  }
+
+  async #changeOrCanary(): Promise<void> {
+    const { signal, clock, intervals, log } = this.#parts;
+    const done = new AbortController();
+    const woken = this.#awake.promise.then(() => 'change' as const);
+    const ended = AbortSignal.any([signal, done.signal]);
+    const canary = sleep(clock, intervals.canaryMs, ended).then(() => 'canary' as const);
+    const first = await Promise.race([woken, canary]);
+    done.abort();
+    if (first === 'change' || signal.aborted || this.#whole) return;
+    if (await this.#backend?.intact()) return;
+    log.warn('our rules are gone from the kernel, somebody flushed them; writing them anew');
+    this.#whole = true;
+  }
+
+  async #sync(): Promise<void> {
+    const { planner, metrics, clock, log } = this.#parts;
+    const node = this.#node;
+    if (node === undefined) return;
+    if (this.#backend === undefined) {
+      this.#backend = this.#parts.makeBackend(node);
+      this.#whole = true;
+      planner.everythingChanged();
+    }
+    const backend = this.#backend;
+    const started = clock.now();
+    const triggers = planner.takeTriggers();
+    const changes = planner.replan(node);
+    for (const change of changes) backend.replace(change.name, change.plan);
+    for (const change of changes) this.#report(backend, change);
+    const whole = this.#whole;
+    try {
+      const applied = whole ? await backend.restore() : await this.#applyOrRestore(backend);
+      this.#whole = false;
+      this.#told(applied, changes.length, whole, started);
+    } catch (error) {
+      this.#refused(error);
+      this.#whole = true;
+      this.#retryLater();
+      return;
+    }
+    metrics.synced(clock.now(), clock.now() - started, whole, triggers);
+    this.#parts.health.synced(planner.plans(), changes);
+    this.#firstSync.resolve();
+    this.#sweeping = this.#sweeping
+      .then(() => this.#conntrack.sweep(changes))
+      .catch((error) => log.warn('conntrack was not swept', errorFields(error)));
+  }
+
+  async #applyOrRestore(backend: Backend): Promise<Applied> {
+    try {
+      return await backend.apply();
+    } catch (error) {
+      this.#refused(error);
+      return await backend.restore();
+    }
+  }
+
+  #refused(error: unknown): void {
+    const { log, metrics } = this.#parts;
+    metrics.syncFailed();
+    const transaction = error instanceof SyncFailure ? error.transaction : '';
+    log.error('the kernel refused our rules', {
+      ...errorFields(error),
+      transaction: transaction.slice(0, LOGGED_CHARACTERS),
+    });
+  }
+
+  #retryLater(): void {
+    const { clock, intervals } = this.#parts;
+    clock.after(intervals.retryMs, () => this.wake());
+  }
+
+  #told(applied: Applied, services: number, whole: boolean, started: number): void {
+    if (applied.transaction === '') return;
+    const ms = this.#parts.clock.now() - started;
+    const bytes = applied.transaction.length;
+    this.#parts.log.info(whole ? 'rules are whole' : 'rules changed', { services, bytes, ms });
+  }
+
+  #report(backend: Backend, change: Replanned): void {
+    const { log, metrics, events } = this.#parts;
+    const problems = [...change.problems.map((one) => one.message), ...backend.conflicts(change.name)];
+    const message = problems.join('; ');
+    if (message === (this.#leftOut.get(change.name) ?? '')) return;
+    if (message === '') this.#leftOut.delete(change.name);
+    else {
+      this.#leftOut.set(change.name, message);
+      log.warn(`part of a Service has no rules: ${message}`, { service: change.name });
+      const about = { apiVersion: 'v1', kind: 'Service', ...change.service };
+      events.event(about, 'Warning', 'FailedToProgramService', message);
+    }
+    metrics.leftOut(this.#leftOut.size);
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * The Service proxy of one node: watches Services and EndpointSlices and keeps the node's rules so.
+ *
+ * Promises: nothing is programmed before Services and slices have both been listed; a change reaches the kernel in one
+ * transaction as small as the change; after an error, a restart or a foreign flush the rules are made whole without
+ * touching a connection; rules that are not ours stay as they are.
+ * Refuses: to stop at a Service it cannot express. It is left out alone, with an Event, a metric and a line in the log.
+ *
+ * The daemon works in the network namespace that its {@link Exec} leads to; its own process must be there too, for the
+ * health and metrics servers.
+ *
+ * @example
+ * const proxy = runProxy({ client, nodeName: 'n1', mode: 'nftables', exec: new Exec(), signal, log });
+ * await proxy.synced; // the rules stand
+ * await proxy.ended; // the signal was aborted; the rules still stand
+ */
+
+import type { KubeClient } from '../client/client.ts';
+import { type Clock, SYSTEM_CLOCK } from '../client/clock.ts';
+import { EventRecorder } from '../client/event-recorder.ts';
+import { createInformer } from '../client/informer.ts';
+import type { Exec } from '../exec/exec.ts';
+import { Fault } from '../fault/fault.ts';
+import type { Log } from '../fault/log.ts';
+import type { Addr } from '../ip/ip.ts';
+import { type EndpointSlice, keyOf, type Node, type Service } from '../kube/objects.ts';
+import { RESOURCES } from '../kube/resources.ts';
+import { DEFAULT_CONFIG, type NodeFacts, type ProxyConfig, type ProxyMode } from '../proxy/proxy.ts';
+import type { Backend } from './backend.ts';
+import { HealthServers, type ListenAt } from './health.ts';
+import { ProxyMetrics } from './metrics.ts';
+import { NftablesBackend } from './nftables-backend.ts';
+import { nodeFactsOf } from './node-facts.ts';
+import { Planner } from './planner.ts';
+import { Reconciler } from './reconciler.ts';
+
+export interface ProxyOptions {
+  readonly client: KubeClient;
+  readonly nodeName: string;
+  /** Stands in for the InternalIPs of the Node object. */
+  readonly nodeIPs?: readonly Addr[];
+  readonly mode: ProxyMode;
+  readonly config?: Partial<ProxyConfig>;
+  /** Runs nft and the like in the node's network namespace. */
+  readonly exec: Exec;
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  readonly clock?: Clock;
+  readonly listen?: ProxyListen;
+  readonly intervals?: Partial<SyncIntervals>;
+}
+
+export interface ProxyListen {
+  /** /healthz, /livez and /readyz; kube-proxy's is 0.0.0.0:10256. No server if undefined. */
+  readonly health?: ListenAt;
+  /** /metrics and /proxyMode; kube-proxy's is 127.0.0.1:10249. No server if undefined. */
+  readonly metrics?: ListenAt;
+  /** The address healthCheckNodePort servers listen on; every one unless said. */
+  readonly healthCheckHost?: string;
+}
+
+export interface SyncIntervals {
+  /** How long changes are gathered before a transaction. */
+  readonly gatherMs: number;
+  /** How often the kernel is asked whether our rules still stand. */
+  readonly canaryMs: number;
+  /** How long after a failed attempt the next one comes. */
+  readonly retryMs: number;
+}
+
+const DEFAULT_INTERVALS: SyncIntervals = { gatherMs: 1, canaryMs: 10_000, retryMs: 1_000 };
+
+export interface RunningProxy {
+  /** Resolves when the first rules stand; rejects if the proxy ends before. */
+  readonly synced: Promise<void>;
+  /** Resolves when the signal has aborted and everything is closed. The rules stay: connections must outlive a restart. */
+  readonly ended: Promise<void>;
+  /** Where the servers listen, once they do. */
+  readonly listening: Promise<{ readonly health?: number; readonly metrics?: number }>;
+}
+
+export function runProxy(options: ProxyOptions): RunningProxy {
+  const { client, exec, signal, log, mode, clock = SYSTEM_CLOCK, listen = {} } = options;
+  const config = { ...DEFAULT_CONFIG, ...options.config };
+  const metrics = new ProxyMetrics(mode);
+  const planner = new Planner(metrics, () => reconciler.wake());
+  const services = createInformer<Service>(client, RESOURCES.services, { signal, clock, log });
+  const slices = createInformer<EndpointSlice>(client, RESOURCES.endpointslices, { signal, clock, log });
+  const nodes = createInformer<Node>(client, RESOURCES.nodes, {
+    signal,
+    clock,
+    log,
+    fieldSelector: `metadata.name=${options.nodeName}`,
+  });
+  const health = new HealthServers({ clock, metrics, log, healthCheckHost: listen.healthCheckHost });
+  const reconciler = new Reconciler({
+    planner,
+    metrics,
+    health,
+    clock,
+    log,
+    signal,
+    exec,
+    events: new EventRecorder({ client, component: 'fairlead-proxy', host: options.nodeName, log, clock }),
+    intervals: { ...DEFAULT_INTERVALS, ...options.intervals },
+    makeBackend: (node) => makeBackend(mode, exec, node, config),
+  });
+  subscribe();
+  const listening = health.listen({ ...listen, mode });
+  const ended = run();
+  return { synced: reconciler.synced, ended, listening };
+
+  function subscribe(): void {
+    services.subscribe({
+      added: (service) => planner.serviceIs(keyOf(service), service),
+      updated: (service) => planner.serviceIs(keyOf(service), service),
+      deleted: (service) => planner.serviceIs(keyOf(service), undefined),
+    });
+    slices.subscribe({
+      added: (slice) => planner.sliceIs(slice),
+      updated: (slice, old) => planner.sliceIs(slice, old),
+      deleted: (slice) => planner.sliceGone(slice),
+    });
+    const nodeIs = (node: Node | undefined) => {
+      health.nodeIs(node);
+      reconciler.nodeIs(facts(node));
+    };
+    nodes.subscribe({ added: nodeIs, updated: nodeIs, deleted: () => nodeIs(undefined) });
+  }
+
+  function facts(node: Node | undefined): NodeFacts {
+    return nodeFactsOf(options.nodeName, node, options.nodeIPs);
+  }
+
+  async function run(): Promise<void> {
+    try {
+      await listening;
+      await Promise.all([services.synced, slices.synced, nodes.synced]);
+      reconciler.nodeIs(facts(nodes.get(options.nodeName)));
+      await reconciler.run();
+    } catch (error) {
+      reconciler.fail(error);
+      if (!signal.aborted) throw error;
+    } finally {
+      for (const informer of [services, slices, nodes]) informer.stop();
+      await health.close();
+    }
+  }
+}
+
+/** Takes the rules of every mode out of the kernel: what `fairlead proxy --cleanup` does. */
+export async function cleanupProxy(exec: Exec): Promise<void> {
+  const nobody: NodeFacts = { name: '', ips: [], podCIDRs: [] };
+  await new NftablesBackend(exec, nobody, DEFAULT_CONFIG).cleanup();
+}
+
+function makeBackend(mode: ProxyMode, exec: Exec, node: NodeFacts, config: ProxyConfig): Backend {
+  if (mode === 'nftables') return new NftablesBackend(exec, node, config);
+  throw new Fault('FE006', `the proxy has no mode '${mode}' yet`, 'use nftables');
+}
