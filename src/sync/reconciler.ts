@@ -7,10 +7,10 @@ import type { NodeFacts } from '../proxy/proxy.ts';
 import { type Applied, type Backend, SyncFailure } from './backend.ts';
 import { ConntrackSweeper } from './conntrack.ts';
 import type { HealthServers } from './health.ts';
+import type { SyncIntervals } from './intervals.ts';
 import type { ProxyMetrics } from './metrics.ts';
 import { sameFacts } from './node-facts.ts';
 import type { Planner, Replanned } from './planner.ts';
-import type { SyncIntervals } from './sync.ts';
 
 export interface ReconcilerParts {
   readonly planner: Planner;

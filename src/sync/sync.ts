@@ -28,11 +28,14 @@ import { RESOURCES } from '../kube/resources.ts';
 import { DEFAULT_CONFIG, type NodeFacts, type ProxyConfig, type ProxyMode } from '../proxy/proxy.ts';
 import type { Backend } from './backend.ts';
 import { HealthServers, type ListenAt } from './health.ts';
+import { DEFAULT_INTERVALS, type SyncIntervals } from './intervals.ts';
 import { ProxyMetrics } from './metrics.ts';
 import { NftablesBackend } from './nftables-backend.ts';
 import { nodeFactsOf } from './node-facts.ts';
 import { Planner } from './planner.ts';
 import { Reconciler } from './reconciler.ts';
+
+export type { SyncIntervals };
 
 export interface ProxyOptions {
   readonly client: KubeClient;
@@ -58,17 +61,6 @@ export interface ProxyListen {
   /** The address healthCheckNodePort servers listen on; every one unless said. */
   readonly healthCheckHost?: string;
 }
-
-export interface SyncIntervals {
-  /** How long changes are gathered before a transaction. */
-  readonly gatherMs: number;
-  /** How often the kernel is asked whether our rules still stand. */
-  readonly canaryMs: number;
-  /** How long after a failed attempt the next one comes. */
-  readonly retryMs: number;
-}
-
-const DEFAULT_INTERVALS: SyncIntervals = { gatherMs: 1, canaryMs: 10_000, retryMs: 1_000 };
 
 export interface RunningProxy {
   /** Resolves when the first rules stand; rejects if the proxy ends before. */
