@@ -12,8 +12,15 @@ import { paths, typesIn } from './openapi-paths.ts';
 
 export { subresourceKind } from './openapi-paths.ts';
 
-/** The content type a client asks for, and gets, when it reads version 2 as protobuf. */
+/** The content type of version 2 as protobuf. */
 export const OPENAPI_V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
+
+/**
+ * Whether an Accept header asks for version 2 as protobuf. Clients write an @ in the name, which is no media type (RFC 6838
+ * section 4.2), so the answer's content type is spelled with a point.
+ */
+export const acceptsOpenApiV2Protobuf = (accept: string | undefined): boolean =>
+  /application\/com\.github\.proto-openapi\.spec\.v2[.@]v1\.0\+protobuf/.test(accept ?? '');
 
 /** The Kubernetes release whose schema is served. */
 const INFO = { title: 'Kubernetes', version: 'v1.30.0' };

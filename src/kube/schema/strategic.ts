@@ -215,8 +215,8 @@ function checkOrder({ mergeKey }: MemberRules, patch: Json | undefined, order: L
 }
 
 /**
- * Orders a merged list: what `order` names stands in that order; the rest keeps the live order and goes before the first
- * named item that stands later in the live list, or that the live list lacks.
+ * Orders a merged list: what `order` names stands in that order, the rest keeps the live order. One of the rest goes before a
+ * named item only if both are in the live list and it stands first there; so what is new comes before what is left over.
  */
 function inOrder(mergeKey: string | undefined, merged: List, order: List, live: List): List {
   const wanted = order.map((item) => identity(mergeKey, item));
@@ -225,6 +225,7 @@ function inOrder(mergeKey: string | undefined, merged: List, order: List, live: 
     const at = ranks.indexOf(identity(mergeKey, item));
     return at < 0 ? Number.POSITIVE_INFINITY : at;
   };
+  const precedes = (a: number, b: number) => Number.isFinite(b) && a < b;
   const by = (ranks: List) => (a: Json, b: Json) => Math.sign(rank(ranks, a) - rank(ranks, b)) || 0;
   const named = merged.filter((item) => Number.isFinite(rank(wanted, item))).sort(by(wanted));
   const others = merged.filter((item) => !Number.isFinite(rank(wanted, item))).sort(by(standing));
@@ -232,7 +233,7 @@ function inOrder(mergeKey: string | undefined, merged: List, order: List, live: 
   let at = 0;
   for (const item of named) {
     let next = others[at];
-    while (next !== undefined && rank(standing, next) < rank(standing, item)) {
+    while (next !== undefined && precedes(rank(standing, next), rank(standing, item))) {
       out.push(next);
       at += 1;
       next = others[at];
