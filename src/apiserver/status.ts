@@ -32,6 +32,11 @@ export class StatusError extends Error {
     };
   }
 
+  /** The same as an error, for a Status that was made elsewhere. */
+  static from(status: Status): StatusError {
+    return new StatusError(status.code ?? 500, status.reason ?? '', status.message ?? '', status.details);
+  }
+
   get code(): number {
     return this.status.code ?? 500;
   }
@@ -85,23 +90,6 @@ export const forbidden = (about: About, name: string, why: string, causes?: Caus
     ...detailsOf(about, name),
     ...(causes === undefined ? {} : { causes }),
   });
-
-/** 422 with a cause a field. One cause reads `X is invalid: field: why`, several are bracketed, as field.ErrorList prints. */
-export function invalid(
-  resource: Pick<Resource, 'group' | 'kind'>,
-  name: string,
-  causes: readonly Cause[],
-): StatusError {
-  const lines = [...new Set(causes.map((cause) => `${cause.field}: ${cause.message}`))];
-  const kind = resource.group === '' ? resource.kind : `${resource.kind}.${resource.group}`;
-  const why = lines.length === 1 ? lines[0] : `[${lines.join(', ')}]`;
-  return new StatusError(422, 'Invalid', `${kind} "${name}" is invalid: ${why}`, {
-    ...(name === '' ? {} : { name }),
-    ...(resource.group === '' ? {} : { group: resource.group }),
-    kind: resource.kind,
-    causes: [...causes],
-  });
-}
 
 export const badRequest = (message: string): StatusError => new StatusError(400, 'BadRequest', message);
 

@@ -1,0 +1,6 @@
+import type { Answer } from '../call.ts';
+
+/** Interim: nothing is described yet. */
+export function openApiAt(_path: string, _accept: string | undefined): Answer | undefined {
+  return undefined;
+}
