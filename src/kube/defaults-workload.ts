@@ -24,14 +24,16 @@ export function defaultDeployment(deployment: Writable<Deployment>): void {
   }
   spec.revisionHistoryLimit ??= 10;
   spec.progressDeadlineSeconds ??= 600;
-  if (spec.template !== undefined) defaultTemplate(spec.template);
+  spec.template ??= emptyTemplate();
+  defaultTemplate(spec.template);
   deployment.status ??= {};
 }
 
 export function defaultReplicaSet(set: Writable<ReplicaSet>): void {
   set.spec ??= { selector: {} };
   set.spec.replicas ??= 1;
-  if (set.spec.template !== undefined) defaultTemplate(set.spec.template);
+  set.spec.template ??= emptyTemplate();
+  defaultTemplate(set.spec.template);
   set.status ??= { replicas: 0 };
 }
 
@@ -56,6 +58,7 @@ export function defaultStatefulSet(set: Writable<StatefulSet>): void {
     claim.status ??= {};
     claim.status.phase ||= 'Pending';
   }
-  if (spec.template !== undefined) defaultTemplate(spec.template);
+  spec.template ??= emptyTemplate();
+  defaultTemplate(spec.template);
   set.status ??= { replicas: 0, availableReplicas: 0 };
 }

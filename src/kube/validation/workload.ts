@@ -1,9 +1,11 @@
 /** Deployments, ReplicaSets and StatefulSets (upstream: pkg/apis/apps/validation). */
+import type { LabelSelector } from 'kubernetes-types/meta/v1.js';
 import type { Deployment, PodTemplateSpec, ReplicaSet, StatefulSet } from '../objects.ts';
+import { labelSelector, type Selector, SelectorError } from '../selectors.ts';
 import { checkFormat, checkNotNegative, checkOneOf } from './checks.ts';
 import { type FieldError, forbidden, invalid, notSupported, required } from './field-error.ts';
 import { percent } from './formats.ts';
-import { checkLabelSelector, isEmptySelector, type LabelSelector, selectorMatches } from './labels.ts';
+import { checkLabelSelector, isEmptySelector } from './labels.ts';
 import { checkPodTemplate } from './pod.ts';
 import { checkImmutable, same } from './same.ts';
 
@@ -23,16 +25,17 @@ function checkSelector(selector: LabelSelector | undefined, words: Words): Field
 
 /** A template whose pods the selector would not find makes a controller that never stops creating. */
 function checkTemplate(
-  template: PodTemplateSpec | undefined,
+  template: PodTemplateSpec = {},
   selector: LabelSelector | undefined,
   words: Words,
 ): FieldError[] {
   const field = 'spec.template';
-  if (template === undefined) return [required(field)];
-  const labels = template.metadata?.labels ?? {};
+  const selects = parsed(selector);
+  if (selects === undefined) return [invalid('spec.selector', selector, 'invalid label selector')];
+  const labels = template.metadata?.labels;
   const policy = template.spec?.restartPolicy;
   const errors: FieldError[] = [];
-  if (selector !== undefined && !isEmptySelector(selector) && !selectorMatches(selector, labels)) {
+  if (!selects.matches(labels ?? {})) {
     errors.push(invalid(`${field}.metadata.labels`, labels, '`selector` does not match template `labels`'));
   }
   errors.push(...checkPodTemplate(field, template));
@@ -43,6 +46,15 @@ function checkTemplate(
     errors.push(forbidden(`${field}.spec.activeDeadlineSeconds`, words.deadline));
   }
   return errors;
+}
+
+function parsed(selector: LabelSelector | undefined): Pick<Selector, 'matches'> | undefined {
+  try {
+    return labelSelector(selector);
+  } catch (error) {
+    if (error instanceof SelectorError) return undefined;
+    throw error;
+  }
 }
 
 const DEPLOYMENT: Words = {
