@@ -1,0 +1,113 @@
+/** From a Service and its pods to the endpoints they make. Pure. */
+import { Addr } from '../ip/addr.ts';
+import type { EndpointPort, Node, Pod, Service, ServicePort, SliceEndpoint } from '../kube/objects.ts';
+import { isDeleting, nameOf, namespaceOf } from './metadata.ts';
+import { isFinished, isReady } from './pods.ts';
+import { canonicalJson } from './same-json.ts';
+
+export type AddressType = 'IPv4' | 'IPv6';
+
+/** Endpoints that listen on the same ports: what one EndpointSlice can hold. */
+export interface PortGroup {
+  readonly ports: readonly EndpointPort[];
+  readonly endpoints: readonly SliceEndpoint[];
+}
+
+const ZONE = 'topology.kubernetes.io/zone';
+
+export const isHeadless = (service: Service): boolean => service.spec?.clusterIP === 'None';
+
+/** The families a Service has slices for: those it says, else that of its address. */
+export function addressTypesOf({ spec }: Service): AddressType[] {
+  const families = (spec?.ipFamilies ?? []).filter((one) => one === 'IPv4' || one === 'IPv6');
+  if (families.length > 0) return families;
+  return [spec?.clusterIP?.includes(':') ? 'IPv6' : 'IPv4'];
+}
+
+const familyOf = (ip: string): AddressType => (Addr.parse(ip).family === 4 ? 'IPv4' : 'IPv6');
+
+/** The pod's address of the family, if it has one. */
+export function addressOf(pod: Pod, type: AddressType): string | undefined {
+  const { podIP, podIPs = [] } = pod.status ?? {};
+  const all = podIPs.length > 0 ? podIPs.map(({ ip }) => ip) : [podIP];
+  return all.find((ip) => ip !== undefined && Addr.isAddr(ip) && familyOf(ip) === type);
+}
+
+/** A Service's endpoints of one family, grouped by the ports they resolve to. */
+export function groupsOf(
+  service: Service,
+  pods: readonly Pod[],
+  type: AddressType,
+  nodeOf: (name: string) => Node | undefined,
+): PortGroup[] {
+  const groups = new Map<string, { ports: EndpointPort[]; endpoints: SliceEndpoint[] }>();
+  for (const pod of pods) {
+    const address = isFinished(pod) ? undefined : addressOf(pod, type);
+    if (address === undefined) continue;
+    const ports = portsOf(service, pod);
+    const key = canonicalJson(ports);
+    const group = groups.get(key) ?? { ports, endpoints: [] };
+    group.endpoints.push(endpointOf(service, pod, address, nodeOf));
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
+function endpointOf(
+  service: Service,
+  pod: Pod,
+  address: string,
+  nodeOf: (name: string) => Node | undefined,
+): SliceEndpoint {
+  const serving = isReady(pod);
+  const terminating = isDeleting(pod);
+  const ready = service.spec?.publishNotReadyAddresses === true || (serving && !terminating);
+  const { nodeName } = pod.spec ?? {};
+  const zone = nodeName === undefined ? undefined : nodeOf(nodeName)?.metadata?.labels?.[ZONE];
+  const hostname = hostnameOf(service, pod);
+  return {
+    addresses: [address],
+    conditions: { ready, serving, terminating },
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(nodeName === undefined ? {} : { nodeName }),
+    targetRef: targetRefOf(pod),
+    ...(zone === undefined ? {} : { zone }),
+  };
+}
+
+/** A pod whose subdomain is the Service's name has a name of its own there (DNS specification, 2.4.1). */
+export function hostnameOf(service: Service, pod: Pod): string | undefined {
+  const { hostname, subdomain } = pod.spec ?? {};
+  return hostname && subdomain === nameOf(service) ? hostname : undefined;
+}
+
+export function targetRefOf(pod: Pod): { kind: string; namespace: string; name: string; uid?: string } {
+  const { uid } = pod.metadata ?? {};
+  return {
+    kind: 'Pod',
+    namespace: namespaceOf(pod),
+    name: nameOf(pod),
+    ...(uid === undefined ? {} : { uid }),
+  };
+}
+
+/** The Service's ports as this pod serves them; a named port that the pod does not have is left out. */
+export function portsOf(service: Service, pod: Pod): EndpointPort[] {
+  return (service.spec?.ports ?? []).flatMap((port) => {
+    const number = targetPortOf(port, pod);
+    if (number === undefined) return [];
+    const { name = '', protocol = 'TCP', appProtocol } = port;
+    return [{ name, port: number, protocol, ...(appProtocol === undefined ? {} : { appProtocol }) }];
+  });
+}
+
+function targetPortOf({ targetPort, port, protocol = 'TCP' }: ServicePort, pod: Pod): number | undefined {
+  if (targetPort === undefined || targetPort === 0 || targetPort === '') return port;
+  if (typeof targetPort === 'number') return targetPort;
+  const { containers = [], initContainers = [] } = pod.spec ?? {};
+  // Init containers that restart always are sidecars and serve for the pod's life (KEP-753).
+  const sidecars = initContainers.filter((container) => container.restartPolicy === 'Always');
+  return [...containers, ...sidecars]
+    .flatMap((container) => container.ports ?? [])
+    .find((one) => one.name === targetPort && (one.protocol ?? 'TCP') === protocol)?.containerPort;
+}
