@@ -13,18 +13,20 @@
  *   void streaming.handleUpgrade(request, socket, head, pod, 'exec', url.searchParams);
  * });
  */
-import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
-import type { Duplex, Writable } from 'node:stream';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { Pod } from '../../kube/objects.ts';
-import { failure, refuseUpgrade } from './refusal.ts';
+import { type LogResponse, serveLogs } from './logs.ts';
+import { servePortForward } from './port-forward.ts';
+import { refuseUpgrade, statusOf } from './refusal.ts';
+import { serveRemoteCommand } from './remote-command.ts';
+import { execTarget, nodeOf, streamsOf } from './target.ts';
 
-export { failure, Refusal, refuseUpgrade } from './refusal.ts';
+export type { LogResponse } from './logs.ts';
+export { refuseUpgrade } from './refusal.ts';
 
 /** The subresources of a pod that are streams. */
 export type StreamKind = 'exec' | 'attach' | 'portforward';
-
-/** What {@link Streaming.handleLogs} needs of a response: both node:http and node:http2 have it. */
-export type LogResponse = Writable & { writeHead(code: number, headers: OutgoingHttpHeaders): unknown };
 
 export interface Streaming {
   /**
@@ -50,14 +52,23 @@ export interface StreamingOptions {
   readonly now?: () => Date;
 }
 
-export function createStreaming(_options: StreamingOptions): Streaming {
+export function createStreaming({ kubeletSocket, now = () => new Date() }: StreamingOptions): Streaming {
   return {
-    async handleUpgrade(_request, socket) {
-      refuseUpgrade(socket, failure(503, 'streams are not served yet'));
+    async handleUpgrade(request, socket, head, pod, kind, query) {
+      // A client that breaks off ends its session through 'close'; the error itself needs no answer.
+      socket.on('error', () => socket.destroy());
+      const upgrade = { request, socket, head };
+      try {
+        if (kind === 'portforward') {
+          await servePortForward(upgrade, kubeletSocket(nodeOf(pod)), pod);
+          return;
+        }
+        const { node, path } = execTarget(pod, kind, query);
+        await serveRemoteCommand(upgrade, kubeletSocket(node), path, streamsOf(query));
+      } catch (error) {
+        refuseUpgrade(socket, statusOf(error));
+      }
     },
-    async handleLogs(response) {
-      response.writeHead(503, { 'content-type': 'application/json' });
-      response.end(JSON.stringify(failure(503, 'logs are not served yet')));
-    },
+    handleLogs: (response, pod, query) => serveLogs(response, kubeletSocket, pod, query, now()),
   };
 }
