@@ -12,7 +12,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import type { Readable, Writable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import { Fault } from '../fault/fault.ts';
 
 /** Where commands run: `prefix` is what stands before every command (nsenter and its options), `name` is for messages. */
@@ -63,6 +63,8 @@ export interface StartOptions {
   readonly stdin?: 'pipe' | 'ignore' | 'inherit' | number;
   readonly stdout?: 'pipe' | 'ignore' | 'inherit' | number;
   readonly stderr?: 'pipe' | 'ignore' | 'inherit' | number;
+  /** Opens file descriptor 3 as a pipe on which the command reports; see {@link Running.report}. */
+  readonly report?: boolean;
   /** In a session of its own, so that it outlives this process. */
   readonly detached?: boolean;
 }
@@ -73,6 +75,8 @@ export interface Running {
   readonly stdin: Writable | null;
   readonly stdout: Readable | null;
   readonly stderr: Readable | null;
+  /** What the command writes to file descriptor 3, if it was asked for. */
+  readonly report: Readable | null;
   readonly ended: Promise<Ending>;
   /** Signals the command itself, also behind a place that forks. Nothing happens once it has ended. */
   kill(signal: NodeJS.Signals): void;
@@ -109,7 +113,12 @@ export class Exec {
     const child = this.#spawn(file, args, {
       env: options.env,
       cwd: options.cwd,
-      stdio: [options.stdin ?? 'ignore', options.stdout ?? 'ignore', options.stderr ?? 'ignore'],
+      stdio: [
+        options.stdin ?? 'ignore',
+        options.stdout ?? 'ignore',
+        options.stderr ?? 'ignore',
+        options.report === true ? 'pipe' : 'ignore',
+      ],
       detached: options.detached ?? false,
     });
     const ended = new Promise<Ending>((resolve) =>
@@ -125,6 +134,7 @@ export class Exec {
       stdin: child.stdin,
       stdout: child.stdout,
       stderr: child.stderr,
+      report: child.stdio[3] instanceof Readable ? child.stdio[3] : null,
       ended,
       kill: (signal) => {
         const command = this.place.forks === true ? onlyChild(child.pid) : undefined;
@@ -168,7 +178,7 @@ function onlyChild(pid: number | undefined): number | undefined {
 interface SpawnShape {
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
-  readonly stdio: [StdioShape, StdioShape, StdioShape];
+  readonly stdio: StdioShape[];
   readonly detached?: boolean;
 }
 type StdioShape = 'pipe' | 'ignore' | 'inherit' | number;
@@ -185,6 +195,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
   nsenter: 'util-linux',
   unshare: 'util-linux',
   nslookup: 'bind9-dnsutils',
+  crun: 'crun',
+  conmon: 'conmon',
+  socat: 'socat',
 };
 
 function missing(file: string, place: Place, cause?: Error): Fault {

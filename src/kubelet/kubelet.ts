@@ -17,37 +17,81 @@
  *   runtimeDir: '/run/fairlead/kubelet-n1', socketPath: '/run/fairlead/kubelet-n1.sock', signal, log,
  * });
  */
-import type { KubeClient } from '../client/client.ts';
-import type { Log } from '../fault/log.ts';
-import type { Addr, Prefix } from '../ip/ip.ts';
-import type { PodNetwork } from '../lab/pod-network.ts';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { SYSTEM_CLOCK } from '../client/clock.ts';
+import { EventRecorder } from '../client/event-recorder.ts';
+import { createInformer } from '../client/informer.ts';
+import type { Service } from '../kube/objects.ts';
+import { RESOURCES } from '../kube/resources.ts';
+import { AddressPool } from './ipam.ts';
+import { rotateLogs } from './log-rotation.ts';
+import { keepNode, registerNode } from './node-registration.ts';
+import type { KubeletOptions } from './options.ts';
+import { PodManager } from './pod-manager.ts';
+import { thisProduct } from './product.ts';
+import { hasManyUsers } from './root-filesystem.ts';
+import { ContainerRuntime } from './runtime.ts';
+import { KubeletServer } from './server.ts';
+import { clientSources } from './sources.ts';
+import { StatusWriter } from './status-writer.ts';
 
-export interface KubeletOptions {
-  readonly client: KubeClient;
-  readonly nodeName: string;
-  /** The node's InternalIP, and the address of its hostNetwork pods. */
-  readonly nodeIP: Addr;
-  /** The node's ExternalIP, where it has one. */
-  readonly externalIP?: Addr;
-  readonly network: PodNetwork;
-  /** The name server of pods with dnsPolicy ClusterFirst. */
-  readonly clusterDns: Addr;
-  readonly clusterDomain: string;
-  /** A folder on a tmpfs that outlives this process: containers, logs, volumes. Short: it holds unix sockets. */
-  readonly runtimeDir: string;
-  /** Where the API server reaches this agent. */
-  readonly socketPath: string;
-  /** Registered as the Node's spec.podCIDR; without it the agent waits for a controller to fill that in. */
-  readonly podCidr?: Prefix;
-  /** More labels of the Node, e.g. topology.kubernetes.io/zone. */
-  readonly labels?: Readonly<Record<string, string>>;
-  /** Ends the agent. Its pods run on. */
-  readonly signal: AbortSignal;
-  readonly log: Log;
-}
+export type { KubeletOptions } from './options.ts';
 
 /** Runs until the signal aborts. Rejects with a Fault when the node cannot be served at all (a tool is missing). */
 export async function runKubelet(options: KubeletOptions): Promise<void> {
-  options.log.info('the node agent does nothing yet', { node: options.nodeName });
-  await new Promise<void>((resolve) => options.signal.addEventListener('abort', () => resolve()));
+  const clock = options.clock ?? SYSTEM_CLOCK;
+  const { client, log, nodeName, runtimeDir, signal } = options;
+  const runtime = new ContainerRuntime({ runtimeDir, clock, log });
+  runtime.open();
+  const server = new KubeletServer(options.socketPath, log);
+  const services = createInformer<Service>(client, RESOURCES.services, { signal, clock, log });
+  const events = new EventRecorder({ client, component: 'kubelet', host: nodeName, log, clock });
+  try {
+    const registration = { ...options, clock, runtimeVersion: await runtime.version() };
+    const prefix = await registerNode(registration);
+    if (prefix === undefined) return;
+    await Promise.race([services.synced, aborted(signal)]);
+    const pods = new PodManager({
+      ...{ runtime, events, clock, log, nodeName },
+      network: options.network,
+      pool: new AddressPool(prefix),
+      sources: clientSources(client, services),
+      statuses: new StatusWriter(client),
+      nodeIP: options.nodeIP,
+      names: {
+        clusterDns: options.clusterDns.text,
+        clusterDomain: options.clusterDomain,
+        nodeName,
+        machineResolvConf: readIfThere('/etc/resolv.conf'),
+      },
+      product: thisProduct(),
+      manyUsers: hasManyUsers(readIfThere('/proc/self/uid_map')),
+      podsDir: join(runtimeDir, 'pods'),
+      stopDelayMs: options.stopDelayMs ?? STOP_DELAY_MS,
+    });
+    const rotation = rotateLogs(runtime, { clock, signal, log });
+    await Promise.all([
+      pods.run(client, signal),
+      server.serve(pods, runtime, signal),
+      keepNode(registration),
+      rotation,
+    ]);
+  } finally {
+    services.stop();
+    await server.close();
+    await events.flush();
+    runtime.close();
+  }
 }
+
+/** Long enough for every node's rules to lose a pod (99 in 100 within 200 ms), short beside any grace period. */
+const STOP_DELAY_MS = 400;
+
+const readIfThere = (file: string): string => (existsSync(file) ? readFileSync(file, 'utf8') : '');
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });

@@ -2,9 +2,9 @@
  * Leaf values as Go's encoding/json and apimachinery read and write them: what they accept, the canonical form they store,
  * and the words of their errors.
  */
-import { canonicalQuantity, QUANTITY_MESSAGE } from '../quantity.ts';
 import { type Json, jsonKind } from './json.ts';
 import type { Leaf } from './model.ts';
+import { canonicalQuantity, QUANTITY_MESSAGE } from './quantity.ts';
 
 /** A leaf is read as a value, refused because its JSON type is another, or refused in words of its own. */
 export type Read = { readonly value: Json } | { readonly mismatch: string } | { readonly error: string };
