@@ -53,6 +53,12 @@ describe('label selectors', () => {
     );
   });
 
+  it('write what they parse', () => {
+    for (const text of ['app=web,tier notin (a,b),!zone', 'a,b!=c,d>1', 'x in (a,b)']) {
+      expect(String(parseLabelSelector(text))).toBe(text);
+    }
+  });
+
   it('as objects: null selects nothing, the empty one everything', () => {
     expect(labelSelector(null).matches(labels)).toBe(false);
     expect(labelSelector({}).matches(labels)).toBe(true);

@@ -38,10 +38,32 @@ export class Selector {
   matches(labels: Labels | undefined): boolean {
     return this.requirements.every((one) => holds(one, labels ?? {}));
   }
+
+  /** As a query or Scale.status.selector has it: `app=web,tier notin (a,b),!zone`. */
+  toString(): string {
+    return this.requirements.map(written).join(',');
+  }
+}
+
+function written({ key, operator, values }: Requirement): string {
+  const [value = ''] = values;
+  switch (operator) {
+    case 'in':
+    case 'notin':
+      if (values.length === 1) return `${key}${operator === 'in' ? '=' : '!='}${value}`;
+      return `${key} ${operator} (${values.join(',')})`;
+    case 'exists':
+      return key;
+    case '!':
+      return `!${key}`;
+    case 'gt':
+    case 'lt':
+      return `${key}${operator === 'gt' ? '>' : '<'}${value}`;
+  }
 }
 
 /** Matches nothing: what a null LabelSelector means. */
-export const NOTHING: { matches(labels: Labels | undefined): boolean } = { matches: () => false };
+export const NOTHING = new Selector([{ key: '', operator: 'in', values: [] }]);
 
 const INTEGER = /^[+-]?\d+$/;
 
@@ -200,7 +222,7 @@ const OPERATORS: ReadonlyMap<string, Requirement['operator']> = new Map([
 ]);
 
 /** A LabelSelector object: null selects nothing, an empty one everything. Throws {@link SelectorError}. */
-export function labelSelector(selector: LabelSelector | null | undefined): Pick<Selector, 'matches'> {
+export function labelSelector(selector: LabelSelector | null | undefined): Selector {
   if (selector === null || selector === undefined) return NOTHING;
   const equal = Object.entries(selector.matchLabels ?? {}).map(
     ([key, value]): Requirement => ({ key, operator: 'in', values: [value] }),

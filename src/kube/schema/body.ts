@@ -4,7 +4,7 @@
  */
 import { parseDocument, type Tags } from 'yaml';
 import { duplicateNames } from './duplicates.ts';
-import { isObject, type Json } from './json.ts';
+import { isObject, type Json, parseJson } from './json.ts';
 import { RequestProblem } from './problem.ts';
 import { decodeProtobuf } from './protobuf.ts';
 
@@ -50,7 +50,7 @@ function readYaml(text: string): Body {
 }
 
 function readJson(text: string): Body {
-  const value = JSON.parse(text) as Json;
+  const value = parseJson(text);
   return { value, duplicates: duplicateNames(text).map((path) => `duplicate field ${JSON.stringify(path)}`) };
 }
 

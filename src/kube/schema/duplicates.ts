@@ -1,7 +1,7 @@
 /**
  * Names that stand twice in one object of a JSON text, which JSON.parse silently overwrites. The text is known to be valid.
  */
-const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 
 interface Frame {
   readonly path: string;

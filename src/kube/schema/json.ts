@@ -27,3 +27,32 @@ export function sameJson(a: Json | undefined, b: Json | undefined): boolean {
     names.every((name) => Object.hasOwn(b, name) && sameJson(a[name], b[name]))
   );
 }
+
+/** Upstream's decoder stops at 10,000 levels; no object comes near, and 1,000 keep our recursion off the stack's end. */
+const MAX_DEPTH = 1_000;
+
+/** Whether brackets nest deeper than {@link MAX_DEPTH}; a text shorter than that cannot. */
+function tooDeep(text: string): boolean {
+  if (text.length < 2 * MAX_DEPTH) return false;
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const char = text[at];
+    if (char === '"') at = endOfString(text, at);
+    else if (char === '{' || char === '[') depth += 1;
+    else if (char === '}' || char === ']') depth -= 1;
+    if (depth > MAX_DEPTH) return true;
+  }
+  return false;
+}
+
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
+  return at;
+}
+
+/** JSON.parse with a bound on nesting. Throws SyntaxError. */
+export function parseJson(text: string): Json {
+  if (tooDeep(text)) throw new SyntaxError('exceeded max depth');
+  return JSON.parse(text) as Json;
+}

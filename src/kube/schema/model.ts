@@ -162,7 +162,7 @@ export interface GroupVersionKind {
 }
 
 /** Kinds of meta/v1 that every group serves. */
-const IN_EVERY_GROUP = new Set(['DeleteOptions', 'Status', 'List', 'ListOptions', 'WatchEvent', 'Table']);
+const IN_EVERY_GROUP = new Set(['DeleteOptions', 'Status', 'List', 'ListOptions', 'Table']);
 
 /** The schema of a kind, or undefined. The group is spelled as in apiVersion: `''`, `apps`, `discovery.k8s.io`. */
 export function schemaOfKind({ group, version, kind }: GroupVersionKind): TypeSchema | undefined {

@@ -4,7 +4,7 @@
  * as an unsupported media type.
  */
 import fastJsonPatch, { type Operation } from 'fast-json-patch';
-import { isObject, type Json, type JsonObject } from './json.ts';
+import { isObject, type Json, type JsonObject, parseJson } from './json.ts';
 import { type GroupVersionKind, schemaOfKind } from './model.ts';
 import { RequestProblem } from './problem.ts';
 import { inapplicable, strategicMerge } from './strategic.ts';
@@ -49,7 +49,7 @@ export function applyPatch(
 
 function parse(patch: Uint8Array): Json {
   try {
-    return JSON.parse(new TextDecoder().decode(patch)) as Json;
+    return parseJson(new TextDecoder().decode(patch));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new RequestProblem('BadRequest', `error decoding patch: ${error.message}`, [], { cause: error });

@@ -234,23 +234,22 @@ export function decodeProtobuf(bytes: Uint8Array): JsonObject {
       'provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]',
     );
   }
-  try {
-    const { apiVersion, kind, raw } = readUnknown(bytes);
-    const schema = schemaOfKind({ ...parseApiVersion(apiVersion), kind });
-    if (schema === undefined)
-      throw new RequestProblem('BadRequest', `no kind "${kind}" is registered for version "${apiVersion}"`);
-    const reader = Reader.create(raw);
-    return { apiVersion, kind, ...readMessage(reader, messageOf(schema), reader.len) };
-  } catch (error) {
-    if (error instanceof RangeError || error instanceof SyntaxError || isWireError(error)) {
-      throw new RequestProblem('BadRequest', `the protobuf body cannot be read: ${String(error)}`, [], {
-        cause: error,
-      });
-    }
-    throw error;
+  const { apiVersion, kind, raw } = orRefused(() => readUnknown(bytes));
+  const schema = schemaOfKind({ ...parseApiVersion(apiVersion), kind });
+  if (schema === undefined) {
+    throw new RequestProblem('BadRequest', `no kind "${kind}" is registered for version "${apiVersion}"`);
   }
+  const reader = Reader.create(raw);
+  return { apiVersion, kind, ...orRefused(() => readMessage(reader, messageOf(schema), reader.len)) };
 }
 
-/** protobufjs throws a bare Error for an invalid wire type. */
-const isWireError = (error: unknown): boolean =>
-  error instanceof Error && error.message.startsWith('invalid wire type');
+/** Whatever stops the walk through a message, protobufjs or a value out of its range, is the message's fault. */
+function orRefused<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new RequestProblem('BadRequest', `the protobuf body cannot be read: ${String(error)}`, [], {
+      cause: error,
+    });
+  }
+}

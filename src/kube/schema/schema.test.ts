@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RESOURCES, type ResourceName } from '../resources.ts';
-import { decodeBody, type FieldValidation, RequestProblem } from './schema.ts';
+import { applyPatch, decodeBody, type FieldValidation, PATCH_TYPES, RequestProblem } from './schema.ts';
 
 function decode(
   resource: ResourceName,
@@ -123,6 +123,21 @@ describe('decoding a body', () => {
       'already set in map',
     );
     expect(decode('configmaps', twice, 'Warn', 'application/yaml').warnings).toHaveLength(1);
+  });
+
+  it.each(['A', 'AB=', 'A===', 'AB==CDEF', 'AB*=', 'é'])('refuses %s as bytes', (text) => {
+    expect(problem(() => decode('secrets', { data: { a: text } })).message).toMatch(
+      /illegal base64 data at input byte \d+$/,
+    );
+  });
+
+  it('takes long texts and refuses endless nesting', () => {
+    const long = 'x"\\'.repeat(900_000);
+    expect(decode('configmaps', { data: { long } }).object.data).toEqual({ long });
+    const deep = `{"metadata":${'['.repeat(1_000_000)}`;
+    expect(problem(() => decode('pods', deep)).message).toContain('exceeded max depth');
+    const patch = new TextEncoder().encode(`${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`);
+    expect(problem(() => applyPatch(RESOURCES.pods, {}, patch, PATCH_TYPES.merge)).code).toBe(400);
   });
 
   it('refuses another kind, another version, no object, broken text and unknown media types', () => {
