@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { applyDefaults, carryOverService, type DefaultsContext } from './defaults.ts';
+import { applyDefaults, type DefaultsContext } from './defaults.ts';
 import type { KubeObject, Pod, Service } from './objects.ts';
 import { RESOURCES, type Resource, resourceOf } from './resources.ts';
 
@@ -69,71 +69,17 @@ describe('families of a Service', () => {
       'PreferDualStack IPv4',
     ],
     ['an address says which', { clusterIP: 'fd00::1' }, dual, 'SingleStack IPv6'],
-    ['two addresses are given', { clusterIPs: ['10.0.0.1', 'fd00::1'] }, dual, 'RequireDualStack IPv4 IPv6'],
+    ['two addresses are given', { clusterIPs: ['10.0.0.1', 'fd00::1'] }, dual, 'SingleStack IPv4 IPv6'],
+    [
+      'two are asked for and not there',
+      { ipFamilyPolicy: 'RequireDualStack' },
+      undefined,
+      'RequireDualStack IPv4',
+    ],
     ['somebody else writes the endpoints', { clusterIP: 'None' }, undefined, 'RequireDualStack IPv4 IPv6'],
     ['it is headless', { clusterIP: 'None', selector: { a: 'b' } }, undefined, 'SingleStack IPv4'],
     ['it has none', { type: 'ExternalName' }, dual, ''],
   ])('when %s', (_, spec, context, wanted) => {
     expect(familiesOf(spec, context)).toBe(wanted);
-  });
-});
-
-describe('a Service that replaces another', () => {
-  const old: Service = {
-    metadata: { name: 'web' },
-    spec: {
-      type: 'LoadBalancer',
-      clusterIP: '10.247.0.7',
-      clusterIPs: ['10.247.0.7'],
-      ipFamilies: ['IPv4'],
-      ipFamilyPolicy: 'SingleStack',
-      externalTrafficPolicy: 'Local',
-      healthCheckNodePort: 30999,
-      allocateLoadBalancerNodePorts: true,
-      ports: [
-        { name: 'a', port: 80, nodePort: 30080 },
-        { name: 'b', port: 443, nodePort: 30443 },
-      ],
-    },
-  };
-  const replace = (spec: Service['spec']) =>
-    carryOverService({ metadata: { name: 'web' }, spec: spec ?? {} }, old).spec;
-
-  it('keeps what was allocated', () => {
-    expect(
-      replace({ type: 'LoadBalancer', externalTrafficPolicy: 'Local', ports: [{ port: 443 }, { port: 81 }] }),
-    ).toMatchObject({
-      clusterIP: '10.247.0.7',
-      clusterIPs: ['10.247.0.7'],
-      healthCheckNodePort: 30999,
-      ports: [{ port: 443, nodePort: 30443 }, { port: 81 }],
-    });
-  });
-
-  it('drops what only the old type had', () => {
-    const next = replace({ ...old.spec, type: 'ClusterIP' });
-    expect(next).toEqual({
-      type: 'ClusterIP',
-      clusterIP: '10.247.0.7',
-      clusterIPs: ['10.247.0.7'],
-      ipFamilies: ['IPv4'],
-      ipFamilyPolicy: 'SingleStack',
-      ports: [
-        { name: 'a', port: 80 },
-        { name: 'b', port: 443 },
-      ],
-    });
-  });
-
-  it('gives its addresses back on the way to ExternalName', () => {
-    const next = replace({ ...old.spec, type: 'ExternalName', externalName: 'example.com' });
-    expect(next).toEqual({
-      type: 'ExternalName',
-      externalName: 'example.com',
-      ports: [
-        { name: 'a', port: 80 },
-        { name: 'b', port: 443 },
-      ],
-    });
   });
 });

@@ -14,7 +14,7 @@ import type { EndpointSlice, Endpoints, Event, KubeObject, Namespace, Node, Secr
 import type { Resource, ResourceName } from './resources.ts';
 import type { Writable } from './writable.ts';
 
-export { carryOverService, type DefaultsContext, type IPFamily } from './defaults-service.ts';
+export type { DefaultsContext, IPFamily } from './defaults-service.ts';
 
 type Defaulter = (object: KubeObject, context: DefaultsContext) => void;
 

@@ -16,7 +16,8 @@ import { RESOURCES, type Resource } from '../../kube/resources.ts';
 import {
   clusterIPInUse,
   clusterIPOutOfRange,
-  clusterIPsExhausted,
+  NO_CLUSTER_IP_LEFT,
+  NO_NODE_PORT_LEFT,
   nodePortInUse,
   nodePortOutOfRange,
 } from '../../kube/validation/allocation.ts';
@@ -160,9 +161,7 @@ export class ServiceAllocator {
     spec.ipFamilyPolicy ??= families.length > 1 ? 'PreferDualStack' : 'SingleStack';
     if (spec.clusterIP === 'None') return;
     const asked = spec.clusterIPs ?? [];
-    spec.clusterIPs = families.map((family, at) =>
-      this.#address(asked[at], family, at, owner, taken, refuse),
-    );
+    spec.clusterIPs = families.map((family, at) => this.#address(asked[at], family, owner, taken, refuse));
     spec.clusterIP = spec.clusterIPs[0] ?? '';
   }
 
@@ -180,7 +179,6 @@ export class ServiceAllocator {
   #address(
     asked: string | undefined,
     family: IPFamily,
-    at: number,
     owner: string,
     taken: Taking,
     refuse: Refuse,
@@ -188,13 +186,13 @@ export class ServiceAllocator {
     const pool = this.#pools.find(({ prefix }) => `IPv${prefix.family}` === family);
     if (asked !== undefined && asked !== '') {
       const address = Addr.parse(asked);
-      if (!pool?.holds(address)) throw refuse(clusterIPOutOfRange(asked, this.#rangesOf(address), at));
-      if (!pool.take(address, owner)) throw refuse(clusterIPInUse(asked, at));
+      if (!pool?.holds(address)) throw refuse(clusterIPOutOfRange(asked, this.#rangesOf(address)));
+      if (!pool.take(address, owner)) throw refuse(clusterIPInUse(asked));
       taken.addresses.add(address.text);
       return asked;
     }
     const found = pool?.allocate(owner);
-    if (found === undefined) throw refuse(clusterIPsExhausted());
+    if (found === undefined) throw internal(NO_CLUSTER_IP_LEFT);
     taken.addresses.add(found);
     return found;
   }
@@ -228,7 +226,7 @@ export class ServiceAllocator {
       return asked;
     }
     const found = this.#ports.allocate(owner);
-    if (found === undefined) throw internal('failed to allocate a nodePort: range is full');
+    if (found === undefined) throw internal(NO_NODE_PORT_LEFT);
     taken.ports.add(found);
     return found;
   }

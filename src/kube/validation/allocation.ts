@@ -8,21 +8,28 @@ import { type FieldError, invalid } from './field-error.ts';
 const IP_IN_USE = 'provided IP is already allocated';
 const PORT_IN_USE = 'provided port is already allocated';
 
-/** The address is a Service's already. `at` is its place in spec.clusterIPs. */
-export const clusterIPInUse = (address: string, at = 0): FieldError =>
-  invalid(`spec.clusterIPs[${at}]`, [address], `failed to allocate IP ${address}: ${IP_IN_USE}`);
+const addressError = (address: string, asked: readonly string[], why: string): FieldError =>
+  invalid('spec.clusterIPs', asked, `failed to allocate IP ${address}: ${why}`);
 
-/** The address lies outside every service range. */
-export const clusterIPOutOfRange = (address: string, ranges: readonly string[], at = 0): FieldError =>
-  invalid(
-    `spec.clusterIPs[${at}]`,
-    [address],
-    `failed to allocate IP ${address}: the provided IP (${address}) is not in the valid range. The range of valid IPs is ${ranges.join(',')}`,
+/** The address is a Service's already. `asked` is the list it stands in. */
+export const clusterIPInUse = (address: string, asked: readonly string[] = [address]): FieldError =>
+  addressError(address, asked, IP_IN_USE);
+
+/** The address lies outside every service range of its family. */
+export const clusterIPOutOfRange = (
+  address: string,
+  ranges: readonly string[],
+  asked: readonly string[] = [address],
+): FieldError =>
+  addressError(
+    address,
+    asked,
+    `the provided IP (${address}) is not in the valid range. The range of valid IPs is ${ranges.join(',')}`,
   );
 
-/** No address is left in the service ranges. */
-export const clusterIPsExhausted = (): FieldError =>
-  invalid('spec.clusterIPs', [], 'failed to allocate a service IP: range is full');
+/** What an internal error (HTTP 500) says when no address, or no node port, is left: nothing is wrong with the Service. */
+export const NO_CLUSTER_IP_LEFT = 'failed to allocate a serviceIP: range is full';
+export const NO_NODE_PORT_LEFT = 'failed to allocate a nodePort: range is full';
 
 /** The port is another Service's already; `field` as in `spec.ports[1].nodePort` or `spec.healthCheckNodePort`. */
 export const nodePortInUse = (field: string, port: number): FieldError => invalid(field, port, PORT_IN_USE);

@@ -46,7 +46,26 @@ function checkFamilyFields(spec: Spec): FieldError[] {
   });
   return spec.ipFamilyPolicy === undefined
     ? errors
-    : [...errors, ...checkOneOf('spec.ipFamilyPolicy', spec.ipFamilyPolicy, FAMILY_POLICIES)];
+    : [
+        ...errors,
+        ...checkOneOf('spec.ipFamilyPolicy', spec.ipFamilyPolicy, FAMILY_POLICIES),
+        ...checkSingleStack(spec),
+      ];
+}
+
+/** Two of anything is dual-stack, which has to be said. */
+function checkSingleStack({ ipFamilyPolicy, clusterIPs = [], ipFamilies = [] }: Spec): FieldError[] {
+  if (ipFamilyPolicy !== 'SingleStack') return [];
+  const tooMany = (what: string): FieldError =>
+    invalid(
+      'spec.ipFamilyPolicy',
+      ipFamilyPolicy,
+      `must be 'RequireDualStack' or 'PreferDualStack' when multiple ${what} are specified`,
+    );
+  return [
+    ...(clusterIPs.length === 2 ? [tooMany('cluster IPs')] : []),
+    ...(ipFamilies.length === 2 ? [tooMany('IP families')] : []),
+  ];
 }
 
 function checkEach(clusterIPs: readonly string[]): FieldError[] {

@@ -4,6 +4,7 @@ import { parseAllDocuments } from 'yaml';
 import { applyDefaults } from '../defaults.ts';
 import type { KubeObject } from '../objects.ts';
 import { RESOURCES, resourceOf } from '../resources.ts';
+import { clusterIPInUse, clusterIPOutOfRange, nodePortInUse, nodePortOutOfRange } from './allocation.ts';
 import { textOf, toStatus, validateCreate, validateUpdate } from './validation.ts';
 
 interface Case {
@@ -64,7 +65,7 @@ describe('validation', () => {
     const service = completed({
       apiVersion: 'v1',
       kind: 'Service',
-      spec: { ports: [{ port: 80 }], ipFamilies: ['IPv6', 'IPv4'] },
+      spec: { ports: [{ port: 80 }], ipFamilies: ['IPv6', 'IPv4'], ipFamilyPolicy: 'RequireDualStack' },
     } as KubeObject);
     const errors = validateCreate(RESOURCES.services, service, { serviceFamilies: ['IPv4'] });
     expect(errors.map(textOf)).toEqual([
@@ -130,5 +131,21 @@ describe('validation', () => {
     const status = toStatus(RESOURCES.deployments, 'web', [error, error]);
     expect(status.message).toBe('Deployment.apps "web" is invalid: spec.selector: Required value');
     expect(status.details).toMatchObject({ group: 'apps', kind: 'Deployment' });
+  });
+
+  it('says what is taken and what is out of range', () => {
+    expect(
+      [
+        clusterIPInUse('10.247.0.1'),
+        clusterIPOutOfRange('10.0.0.1', ['10.247.0.0/16']),
+        nodePortInUse('spec.ports[1].nodePort', 30120),
+        nodePortOutOfRange('spec.ports[0].nodePort', 80, '30000-32767'),
+      ].map(textOf),
+    ).toEqual([
+      'spec.clusterIPs: Invalid value: ["10.247.0.1"]: failed to allocate IP 10.247.0.1: provided IP is already allocated',
+      'spec.clusterIPs: Invalid value: ["10.0.0.1"]: failed to allocate IP 10.0.0.1: the provided IP (10.0.0.1) is not in the valid range. The range of valid IPs is 10.247.0.0/16',
+      'spec.ports[1].nodePort: Invalid value: 30120: provided port is already allocated',
+      'spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is 30000-32767',
+    ]);
   });
 });
