@@ -22,6 +22,8 @@ export interface DaemonSpec {
   /** File descriptor for what it says on standard error. */
   readonly log: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** It says `ready`; a kubelet does not, its Node's condition does. */
+  readonly announces: boolean;
 }
 
 /** First and longest pause before a daemon that ended is started again, in milliseconds. */
@@ -62,6 +64,7 @@ export class Daemon {
 
   /** Waits for the present run's word that it serves. Throws {@link Fault} FE003 past the bound. */
   async ready(boundMs: number): Promise<void> {
+    if (!this.#spec.announces) return;
     const late = delay(boundMs, 'late', { ref: false });
     if ((await Promise.race([this.#ready.promise, late])) === 'late') {
       throw new Fault(

@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(path, { recursive: true }));
 
-const rest = { cagePid: 1, port: 6443, rootless: false, nodes: ['n1'], profile: 'x' };
+const rest = { cagePid: 1, port: 6443, privilege: 'root' as const, nodes: ['n1'], profile: 'x' };
 
 describe('DataFolder', () => {
   it('is held by one living supervisor', () => {

@@ -20,7 +20,8 @@ export interface SupervisorRecord {
   /** The process whose namespaces hold the cluster. */
   readonly cagePid: number;
   readonly port: number;
-  readonly rootless: boolean;
+  /** Whether the cage has a user namespace of its own. */
+  readonly privilege: 'root' | 'user';
   readonly nodes: readonly string[];
   readonly profile: string;
 }
@@ -62,6 +63,13 @@ export class DataFolder {
     if (!existsSync(this.#record)) return undefined;
     const record = JSON.parse(readFileSync(this.#record, 'utf8')) as SupervisorRecord;
     return startTimeOf(record.pid) === record.startTime ? record : undefined;
+  }
+
+  /** The living supervisor. Throws {@link Fault} FE010 if there is none. */
+  running(): SupervisorRecord {
+    const holder = this.holder();
+    if (holder !== undefined) return holder;
+    throw new Fault('FE010', `no cluster runs in ${this.path}`, 'start one with: fairlead up');
   }
 
   /** Throws {@link Fault} FE009 while another supervisor lives. */
