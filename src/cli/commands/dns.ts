@@ -6,4 +6,6 @@ export interface DnsOptions extends DaemonOptions {
   readonly forward?: string;
 }
 
-export async function dns(_options: DnsOptions): Promise<void> {}
+export async function dns(options: DnsOptions): Promise<void> {
+  throw new Error(`no DNS for ${options.zone} yet`);
+}
