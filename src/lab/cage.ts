@@ -49,17 +49,17 @@ export async function openCage(options: CageOptions = {}): Promise<Cage> {
 
 /**
  * The first process of the cage. /proc is still the opener's when it reads its own number, so it is the number by which
- * the opener knows it. Ignoring SIGCHLD lets the kernel reap orphans by itself, also after the exec (signal(7)).
+ * the opener knows it. Ignoring SIGCHLD lets the kernel reap orphans by itself, also after the exec (signal(7)); a shell's
+ * trap does not outlive its exec.
  */
 const FIRST_PROCESS = `set -e
 read -r pid rest < /proc/self/stat
-mount -t proc proc /proc
-mount -t tmpfs -o mode=0755 tmpfs /run
+mount -n -t proc proc /proc
+mount -n -t tmpfs -o mode=0755 tmpfs /run
 mkdir /run/netns /run/fairlead
-if [ -d /sys/fs/cgroup ]; then mount -t tmpfs -o mode=0755 tmpfs /sys/fs/cgroup; fi
+if [ -d /sys/fs/cgroup ]; then mount -n -t tmpfs -o mode=0755 tmpfs /sys/fs/cgroup; fi
 echo "$pid"
-trap '' CHLD
-exec cat > /dev/null`;
+exec env --ignore-signal=CHLD cat > /dev/null`;
 
 /**
  * The parent-death signal ends `unshare` with its opener at once. A user namespace clears it (commit_creds in
@@ -77,6 +77,8 @@ async function start(privilege: Privilege, from: Place): Promise<Cage | { refusa
     stdout: 'pipe',
     stderr: 'pipe',
     cwd: '/',
+    // A session of its own: what a terminal sends on Ctrl-C is for the opener to act upon.
+    detached: true,
   });
   const { stdout, stderr } = running;
   if (stdout === null || stderr === null) throw new Error('a cage needs pipes');

@@ -53,9 +53,13 @@ export class NodeNetwork implements PodNetwork {
   readonly #profile: AttachmentProfile;
   readonly #node: NodeFacts;
   readonly #exec: Exec;
+  readonly #namespaces: string;
 
-  /** `exec` is at the node, with the cage's /run/netns. Throws {@link Fault} FE006 for a config that cannot be read. */
-  constructor(config: NodeNetworkConfig, exec: Exec) {
+  /**
+   * `exec` is at the node; `root` is the directory under which this process sees the cage's /run/netns, if it is not inside
+   * itself. Throws {@link Fault} FE006 for a config that cannot be read.
+   */
+  constructor(config: NodeNetworkConfig, exec: Exec, root = '') {
     this.#profile = { network: config.network, podCIDR: Prefix.parse(config.clusterCIDR) };
     this.#node = {
       name: config.name,
@@ -63,6 +67,7 @@ export class NodeNetwork implements PodNetwork {
       podCIDR: Prefix.parse(config.podCIDR),
     };
     this.#exec = exec;
+    this.#namespaces = `${root}/run/netns`;
   }
 
   async add(request: PodNetworkRequest): Promise<{ readonly netns: string }> {
@@ -80,18 +85,25 @@ export class NodeNetwork implements PodNetwork {
 
   async remove(uid: string): Promise<void> {
     const netns = netnsOfPod(uid);
-    if (!(await exists(netns))) return;
+    if (!(await this.#exists(netns))) return;
     const ip = await this.#addressIn(netns);
     const attachment =
       ip === undefined ? undefined : this.#attachment(ip, { namespace: '', name: uid }, netns);
     await this.#clear(netns, attachment);
-    if (await exists(netns)) {
+    if (await this.#exists(netns)) {
       throw new Fault(
         'FE002',
         `${this.#node.name}: the namespace '${netns}' cannot be deleted`,
         'see ip-netns(8)',
       );
     }
+  }
+
+  async #exists(netns: string): Promise<boolean> {
+    return await access(`${this.#namespaces}/${netns}`).then(
+      () => true,
+      () => false,
+    );
   }
 
   #attachment(address: Addr, pod: { namespace: string; name: string }, netns: string): PodAttachment {
@@ -121,7 +133,7 @@ export class NodeNetwork implements PodNetwork {
 
   /** The pod's address, if its namespace is there and complete. */
   async #addressIn(netns: string): Promise<Addr | undefined> {
-    if (!(await exists(netns))) return undefined;
+    if (!(await this.#exists(netns))) return undefined;
     const shown = await this.#exec.run({
       file: 'ip',
       args: ['-n', netns, '-4', '-o', 'route', 'get', '192.0.2.1'],
@@ -157,11 +169,4 @@ export function netnsOfPod(uid: string): string {
   if (!/^[\w-]{1,64}$/.test(uid))
     throw new Fault('FE006', `'${uid}' is no uid of a pod`, 'use its metadata.uid');
   return `pod-${uid}`;
-}
-
-async function exists(netns: string): Promise<boolean> {
-  return await access(`/run/netns/${netns}`).then(
-    () => true,
-    () => false,
-  );
 }
