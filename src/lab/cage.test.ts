@@ -70,7 +70,7 @@ describe.each(CAGES)('a cage of $name', ({ options }) => {
         resolve();
       }),
     );
-    await cage.signal(running, 'SIGTERM');
+    running.kill('SIGTERM');
     expect(await running.ended).toEqual({ code: 7, signal: null });
     expect(said).toBe('ready\nended\n');
 
@@ -79,7 +79,7 @@ describe.each(CAGES)('a cage of $name', ({ options }) => {
     if (output === null) throw new Error('no pipe');
     await new Promise((resolve) => output.once('data', resolve));
     const closed = new Promise((resolve) => output.once('close', resolve));
-    held.kill('SIGKILL');
+    process.kill(held.pid, 'SIGKILL');
     // The pipe closes when the last process that holds it is gone: the sleep, which no signal was sent to.
     await closed;
     const left = async () =>

@@ -14,7 +14,6 @@
  * await cage.exec('n1').run({ file: 'ip', args: ['link'] });
  * await cage.close();
  */
-import type { EventEmitter } from 'node:events';
 import { createInterface } from 'node:readline';
 import { type Ending, Exec, HERE, type Place, type Running } from '../exec/exec.ts';
 import { Fault } from '../fault/fault.ts';
@@ -50,7 +49,7 @@ export async function openCage(options: CageOptions = {}): Promise<Cage> {
 /**
  * The first process of the cage. /proc is still the opener's when it reads its own number, so it is the number by which
  * the opener knows it. Ignoring SIGCHLD lets the kernel reap orphans by itself, also after the exec (signal(7)); a shell's
- * trap does not outlive its exec.
+ * trap does not outlive its exec. `cat` says back what the opener writes, so that the opener knows when it stands.
  */
 const FIRST_PROCESS = `set -e
 read -r pid rest < /proc/self/stat
@@ -59,7 +58,7 @@ mount -n -t tmpfs -o mode=0755 tmpfs /run
 mkdir /run/netns /run/fairlead
 if [ -d /sys/fs/cgroup ]; then mount -n -t tmpfs -o mode=0755 tmpfs /sys/fs/cgroup; fi
 echo "$pid"
-exec env --ignore-signal=CHLD cat > /dev/null`;
+exec env --ignore-signal=CHLD cat`;
 
 /**
  * The parent-death signal ends `unshare` with its opener at once. A user namespace clears it (commit_creds in
@@ -80,13 +79,18 @@ async function start(privilege: Privilege, from: Place): Promise<Cage | { refusa
     // A session of its own: what a terminal sends on Ctrl-C is for the opener to act upon.
     detached: true,
   });
-  const { stdout, stderr } = running;
-  if (stdout === null || stderr === null) throw new Error('a cage needs pipes');
+  const { stdin, stdout, stderr } = running;
+  if (stdin === null || stdout === null || stderr === null) throw new Error('a cage needs pipes');
   const complaints: Buffer[] = [];
   stderr.on('data', (chunk: Buffer) => complaints.push(chunk));
-  const [first] = await once(createInterface(stdout), ['line', 'close']);
-  const pid = Number(first);
-  if (Number.isInteger(pid) && pid > 0) return new Cage(pid, privilege, from, running);
+  // Writing to a process that ended is told by its complaints.
+  stdin.on('error', () => undefined);
+  stdin.write('stands\n');
+  let pid = 0;
+  for await (const line of createInterface(stdout)) {
+    if (line === 'stands') return new Cage(pid, privilege, from, running);
+    pid = Number(line);
+  }
   await running.ended;
   const said = Buffer.concat(complaints).toString('utf8').trim();
   return {
@@ -152,11 +156,4 @@ export class Cage {
     );
     await Promise.race([this.ended, late]);
   }
-}
-
-/** The arguments of whichever event comes first. */
-function once(emitter: EventEmitter, events: readonly string[]): Promise<unknown[]> {
-  return new Promise((resolve) => {
-    for (const event of events) emitter.once(event, (...args: unknown[]) => resolve(args));
-  });
 }

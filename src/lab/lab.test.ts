@@ -53,8 +53,8 @@ describe.each(CAGES)('a World in a cage of $name', ({ options }) => {
     afterAll(async () => await cage.close());
 
     const at = (name: string) => cage.exec(hostOf(world, name).netns);
-    const ask = async (from: string, to: Addr, protocol: ProbeProtocol = 'TCP') => {
-      const target = new Endpoint(to, EIGHTY);
+    const ask = async (from: string, to: Addr, protocol: ProbeProtocol = 'TCP', port = EIGHTY) => {
+      const target = new Endpoint(to, port);
       const { verdict, sourceSeen, answeredBy } = await probe(at(from), { protocol, target, timeoutMs: 400 });
       return verdict === 'reached' ? `${answeredBy} sees ${sourceSeen}` : verdict;
     };
@@ -104,6 +104,31 @@ describe.each(CAGES)('a World in a cage of $name', ({ options }) => {
       expect(await ask('ecs', web.address)).toBe(
         network === 'tunnel' ? 'timeout' : `default/web sees ${vpcHost.address}`,
       );
+    });
+
+    /** A node port and a Service address, translated on both nodes to the pod on n1; the source is kept. */
+    it('answers what entered by a node for a pod of that node, and by no other', async () => {
+      const rules = `table ip test {
+        chain prerouting { type nat hook prerouting priority dstnat;
+          fib daddr type local tcp dport 30080 dnat to ${web.address}:80
+          ip daddr 10.247.0.10 tcp dport 80 dnat to ${web.address}
+        }
+      }`;
+      for (const node of [n1, n2]) {
+        await at(node.name).run({ file: 'nft', args: ['-f', '-'], stdin: rules });
+      }
+      const nodePort = portOf(30080);
+      const service = Addr.parse('10.247.0.10');
+      expect(await ask('external', elastic(n1), 'TCP', nodePort)).toBe(`default/web sees ${EXTERNAL}`);
+      expect(await ask('n2', n1.address, 'TCP', nodePort)).toBe(`default/web sees ${n2.address}`);
+      expect(await ask('ecs', n1.address, 'TCP', nodePort)).toBe(`default/web sees ${vpcHost.address}`);
+      expect(await ask('external', elastic(n2), 'TCP', nodePort)).toBe('timeout');
+      expect(await ask('ecs', n2.address, 'TCP', nodePort)).toBe('timeout');
+      expect(await ask('default/far', service)).toBe(`default/web sees ${far.address}`);
+      // On one bridge the answer is switched past the node, which alone could translate it back.
+      const near1 = await ask('default/near', service);
+      if (network === 'vpc') expect(near1).not.toMatch(/sees/);
+      else expect(near1).toBe(`default/web sees ${near.address}`);
     });
 
     it('drops at the router what a node sends from a source it does not own', async () => {
