@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { Exec } from '../exec/exec.ts';
 import { Addr } from '../ip/ip.ts';
 import { buildCluster } from '../world/build.ts';
 import { defaultNodes } from '../world/facts.ts';
 import { profileOf } from '../world/profile.ts';
 import { hostOf } from '../world/world.ts';
-import { openCage } from './cage.ts';
+import { type Cage, openCage } from './cage.ts';
 import { CAGES } from './cages-contract.ts';
 import { realise } from './realise.ts';
 
@@ -26,10 +26,18 @@ async function machine() {
 }
 
 describe.each(CAGES)('a cage of $name', ({ options }) => {
-  it('has files, processes and a network of its own', async () => {
-    await using stack = new AsyncDisposableStack();
+  const opened: Cage[] = [];
+  const open = async () => {
     const cage = await openCage(options);
-    stack.defer(() => cage.close());
+    opened.push(cage);
+    return cage;
+  };
+  afterEach(async () => {
+    for (const cage of opened.splice(0)) await cage.close();
+  });
+
+  it('has files, processes and a network of its own', async () => {
+    const cage = await open();
     const inside = (file: string, ...args: string[]) =>
       cage
         .exec()
@@ -46,9 +54,7 @@ describe.each(CAGES)('a cage of $name', ({ options }) => {
   });
 
   it('reaps orphans', async () => {
-    await using stack = new AsyncDisposableStack();
-    const cage = await openCage(options);
-    stack.defer(() => cage.close());
+    const cage = await open();
     const { stdout } = await cage.exec().run({ file: 'sh', args: ['-c', '(true & echo $!) | cat'] });
     const orphan = stdout.trim();
     const gone = `for i in $(seq 200); do [ -e /proc/${orphan} ] || exit 0; sleep 0.01; done; exit 1`;
@@ -56,9 +62,7 @@ describe.each(CAGES)('a cage of $name', ({ options }) => {
   });
 
   it('signals the process that was started, and a killed entry takes it along', async () => {
-    await using stack = new AsyncDisposableStack();
-    const cage = await openCage(options);
-    stack.defer(() => cage.close());
+    const cage = await open();
     const script = 'trap "echo ended; exit 7" TERM; echo ready; while :; do sleep 0.01; done';
     const running = await cage.exec().start('sh', ['-c', script], { stdout: 'pipe' });
     const { stdout } = running;
@@ -90,7 +94,7 @@ describe.each(CAGES)('a cage of $name', ({ options }) => {
   it('leaves the machine as it was, with a World in it', async () => {
     const before = await machine();
     const profile = profileOf({ network: 'vpc' });
-    const cage = await openCage(options);
+    const cage = await open();
     await realise(buildCluster({ profile, nodes: defaultNodes(profile, 2) }), cage);
     expect(await machine()).toEqual(before);
     const sleeper = await cage.exec('n1').start('sleep', ['1000']);
@@ -100,7 +104,7 @@ describe.each(CAGES)('a cage of $name', ({ options }) => {
   });
 
   it('goes with a World that cannot be built, and says where it failed', async () => {
-    const cage = await openCage(options);
+    const cage = await open();
     const profile = profileOf({ network: 'tunnel' });
     const world = buildCluster({ profile, nodes: defaultNodes(profile, 2) });
     const n2 = hostOf(world, 'n2');
