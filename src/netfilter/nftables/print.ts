@@ -58,11 +58,13 @@ export function printAddSet(table: TableName, set: NftSet): string {
 /** nft has no name for numgen's integers, so a set that holds one says its types by example. */
 function printSetType(set: NftSet): string {
   const value = set.value === undefined || set.value === 'verdict' ? [] : set.value;
-  const types = [...set.key, ...value];
-  const byExample = types.includes('integer');
-  const print = (some: readonly string[]) =>
-    some.map((type) => (byExample ? (EXAMPLES[type] ?? type) : type)).join(' . ');
-  const mapped = set.value === undefined ? '' : ` : ${set.value === 'verdict' ? 'verdict' : print(value)}`;
+  const byExample = [...set.key, ...value].includes('integer');
+  const example = (type: string) =>
+    type === 'inet_service' ? `${set.transport ?? 'tcp'} dport` : (EXAMPLES[type] ?? type);
+  const print = (types: readonly string[]) =>
+    types.map((type) => (byExample ? example(type) : type)).join(' . ');
+  const mapped =
+    set.value === undefined ? '' : ` : ${set.value === 'verdict' ? 'verdict' : print(set.value)}`;
   return `${byExample ? 'typeof' : 'type'} ${print(set.key)}${mapped};`;
 }
 
@@ -70,7 +72,6 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   ipv4_addr: 'ip daddr',
   ipv6_addr: 'ip6 daddr',
   inet_proto: 'meta l4proto',
-  inet_service: 'th dport',
   mark: 'meta mark',
   ifname: 'iifname',
   integer: 'numgen random mod 2',

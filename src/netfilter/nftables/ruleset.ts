@@ -86,6 +86,11 @@ export interface NftSet {
   readonly key: readonly NftDataType[];
   readonly value?: 'verdict' | readonly NftDataType[];
   readonly flags: readonly NftSetFlag[];
+  /**
+   * Whose ports an `inet_service` is, where the types are said by example because one of them is `integer`. nft ties rules
+   * that use the map to this protocol, so a map cannot serve several.
+   */
+  readonly transport?: 'tcp' | 'udp' | 'sctp';
   readonly timeoutSeconds?: number;
   /** How many elements it may hold; 0 for no bound of its own. */
   readonly size?: number;

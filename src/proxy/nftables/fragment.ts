@@ -19,7 +19,7 @@ import {
   type NftVerdict,
   NumberValue,
   Numgen,
-  PrefixValue,
+  Payload,
   SetReference,
   SetUpdate,
   VerdictMap,
@@ -28,7 +28,16 @@ import {
 import { detectorOf, type NodeFacts, type ProxyConfig } from '../config.ts';
 import { hashOf } from '../names.ts';
 import type { PlannedEndpoint, PortPlan, ServicePlan } from '../plan.ts';
-import { CHAINS, DIALECTS, type Dialect, DPORT, fromLocalPod, L4PROTO, SETS } from './frame.ts';
+import {
+  CHAINS,
+  DIALECTS,
+  type Dialect,
+  DPORT,
+  fromLocalPod,
+  L4PROTO,
+  prefixOrAddress,
+  SETS,
+} from './frame.ts';
 
 /** What one Service adds to the table of a family. Chains whose name says their content are shared between Services. */
 export interface NftFragment {
@@ -62,28 +71,26 @@ export function compileFragment(context: FragmentContext, plan: ServicePlan): Nf
   return builder.fragment();
 }
 
+type Key = readonly (AddressValue | Word | NumberValue)[];
+
 /**
- * How the packet says which Service port it is for: by address and port, or at a node port by the port alone. It is the
- * key of the maps that hold the endpoints.
+ * How a packet says which Service port it is for: by address, protocol and port, or at a node port without the address. The
+ * maps of endpoints are one a protocol, and their keys leave it out.
  */
 interface Target {
   readonly prefix: '' | 'nodeport-';
   readonly verdicts: string;
-  readonly endpoints: string;
-  readonly localEndpoints: string;
+  readonly refusals: string;
 }
-const ADDRESS: Target = {
-  prefix: '',
-  verdicts: SETS.serviceIPs,
-  endpoints: SETS.endpoints,
-  localEndpoints: SETS.localEndpoints,
-};
+const ADDRESS: Target = { prefix: '', verdicts: SETS.serviceIPs, refusals: SETS.noEndpointServices };
 const NODE_PORT: Target = {
   prefix: 'nodeport-',
   verdicts: SETS.serviceNodePorts,
-  endpoints: SETS.nodePortEndpoints,
-  localEndpoints: SETS.nodePortLocalEndpoints,
+  refusals: SETS.noEndpointNodePorts,
 };
+
+/** Which of a port's lists of endpoints a map holds. */
+type Reach = 'endpoints' | 'local-endpoints';
 
 class FragmentBuilder {
   readonly #context: FragmentContext;
@@ -109,7 +116,7 @@ class FragmentBuilder {
     for (const addr of port.externalIPs) this.#external(ADDRESS, port, addressKey(port, addr));
     for (const addr of port.loadBalancerIPs) this.#loadBalancer(port, addr);
     if (port.nodePort !== undefined) {
-      const key = [Word(port.protocol.toLowerCase()), NumberValue(port.nodePort)];
+      const key = [Word(protocolWord(port)), NumberValue(port.nodePort)];
       this.#external(NODE_PORT, port, key);
     }
     for (const { endpoint, local } of new Set([...port.cluster, ...port.local])) {
@@ -120,21 +127,18 @@ class FragmentBuilder {
   #clusterIP(port: PortPlan): void {
     const key = addressKey(port, port.clusterIP.addr);
     const chosen = port.internal === 'Local' ? port.local : port.cluster;
-    if (!port.anyEndpoints) this.#put(SETS.serviceIPs, Concat(...key), Goto(CHAINS.reject));
+    if (!port.anyEndpoints) this.#put(SETS.noEndpointServices, Concat(...key), Goto(CHAINS.reject));
     else if (chosen.length === 0) this.#put(SETS.serviceIPs, Concat(...key), Drop());
     else {
       this.#put(SETS.serviceIPs, Concat(...key), Goto(this.#balance(ADDRESS, port, chosen)));
-      if (port.affinitySeconds === undefined) this.#putEndpoints(SETS.endpoints, key, chosen);
+      if (port.affinitySeconds === undefined) this.#putEndpoints(ADDRESS, 'endpoints', port, key, chosen);
     }
   }
 
   #loadBalancer(port: PortPlan, addr: Addr): void {
     const key = addressKey(port, addr);
     for (const range of port.sourceRanges ?? []) {
-      this.#put(
-        SETS.sourceRanges,
-        Concat(...key, range.isHost ? AddressValue(range.addr) : PrefixValue(range)),
-      );
+      this.#put(SETS.sourceRanges, Concat(...key, prefixOrAddress(range)));
     }
     const open = port.sourceRanges === undefined;
     this.#external(ADDRESS, port, key, (chain) => (open ? chain : this.#onlyFromRanges(chain)));
@@ -144,31 +148,43 @@ class FragmentBuilder {
   #external(
     target: Target,
     port: PortPlan,
-    key: readonly (AddressValue | Word | NumberValue)[],
+    key: Key,
     guard: (chain: string) => string = (chain) => chain,
   ): void {
     if (!port.anyEndpoints) {
-      this.#put(target.verdicts, Concat(...key), Goto(CHAINS.reject));
+      this.#put(target.refusals, Concat(...key), Goto(CHAINS.reject));
       return;
     }
     const chain = port.external === 'Local' ? this.#local(target, port) : this.#masqueraded(target, port);
     this.#put(target.verdicts, Concat(...key), Goto(guard(chain)));
     if (port.affinitySeconds !== undefined) return;
-    this.#putEndpoints(target.endpoints, key, port.cluster);
-    if (port.external === 'Local') this.#putEndpoints(target.localEndpoints, key, port.local);
+    this.#putEndpoints(target, 'endpoints', port, key, port.cluster);
+    if (port.external === 'Local') this.#putEndpoints(target, 'local-endpoints', port, key, port.local);
   }
 
   /** The chain that picks one of the endpoints; each has the same chance. */
   #balance(target: Target, port: PortPlan, endpoints: readonly PlannedEndpoint[]): string {
     if (port.affinitySeconds !== undefined) return this.#sticky(port, endpoints);
-    const name = `${target.prefix}balance_${endpoints.length}`;
-    return this.#chain(name, () => [this.#pick(target, target.endpoints, endpoints.length)]);
+    const name = `${target.prefix}balance-${protocolWord(port)}_${endpoints.length}`;
+    return this.#chain(name, () => [this.#pick(target, 'endpoints', port, endpoints.length)]);
   }
 
-  #pick(target: Target, map: string, count: number): NftRule {
+  #pick(target: Target, reach: Reach, port: PortPlan, count: number): NftRule {
     const { daddr, table } = this.#context.dialect;
-    const key = target.prefix === '' ? [daddr, L4PROTO, DPORT] : [L4PROTO, DPORT];
-    return NftRule([Dnat(Lookup(Concat(...key, Numgen(count)), map), { family: table })]);
+    const dport = Payload(protocolWord(port), 'dport');
+    const key = target.prefix === '' ? Concat(daddr, dport, Numgen(count)) : Concat(dport, Numgen(count));
+    return NftRule([Dnat(Lookup(key, this.#endpointMap(target, reach, port)), { family: table })]);
+  }
+
+  /** The name of the map, which is there as long as a Service needs it. */
+  #endpointMap(target: Target, reach: Reach, port: PortPlan): string {
+    const { address } = this.#context.dialect;
+    const transport = protocolWord(port);
+    const name = `${target.prefix}${reach}-${transport}`;
+    const key = [...(target.prefix === '' ? [address] : []), 'inet_service', 'integer'];
+    const value = [address, 'inet_service'];
+    if (!this.#sets.has(name)) this.#sets.set(name, NftSet(name, key, { value, transport }));
+    return name;
   }
 
   /** Policy Cluster: the answer must come back through this node, whatever the endpoint's own routes are. */
@@ -187,7 +203,7 @@ class FragmentBuilder {
   #local(target: Target, port: PortPlan): string {
     const sticky = port.affinitySeconds !== undefined;
     const [all, here] = [port.cluster.length, port.local.length];
-    const name = `${target.prefix}local_${sticky ? hashOf(port.name, protocolWord(port)) : `${all}_${here}`}`;
+    const name = `${target.prefix}local-${sticky ? hashOf(port.name, protocolWord(port)) : `${protocolWord(port)}_${all}_${here}`}`;
     return this.#chain(name, () => {
       const rules: NftRule[] = [];
       if (all > 0) {
@@ -199,7 +215,7 @@ class FragmentBuilder {
       }
       if (here === 0) rules.push(NftRule([Drop()]));
       else if (sticky) rules.push(NftRule([Goto(this.#sticky(port, port.local))]));
-      else rules.push(this.#pick(target, target.localEndpoints, here));
+      else rules.push(this.#pick(target, 'local-endpoints', port, here));
       return rules;
     });
   }
@@ -253,13 +269,17 @@ class FragmentBuilder {
   }
 
   #putEndpoints(
-    map: string,
-    key: readonly (AddressValue | Word | NumberValue)[],
+    target: Target,
+    reach: Reach,
+    port: PortPlan,
+    key: Key,
     endpoints: readonly PlannedEndpoint[],
   ): void {
+    const map = this.#endpointMap(target, reach, port);
+    const where = key.filter((part) => part.kind !== 'Word');
     for (const [at, { endpoint }] of endpoints.entries()) {
       const value = Concat(AddressValue(endpoint.addr), NumberValue(endpoint.port));
-      this.#put(map, Concat(...key, NumberValue(at)), value);
+      this.#put(map, Concat(...where, NumberValue(at)), value);
     }
   }
 
@@ -268,9 +288,10 @@ class FragmentBuilder {
   }
 }
 
-const protocolWord = (port: PortPlan): string => port.protocol.toLowerCase();
+const protocolWord = ({ protocol }: PortPlan): 'tcp' | 'udp' | 'sctp' =>
+  protocol === 'TCP' ? 'tcp' : protocol === 'UDP' ? 'udp' : 'sctp';
 
-const addressKey = (port: PortPlan, addr: Addr): (AddressValue | Word | NumberValue)[] => [
+const addressKey = (port: PortPlan, addr: Addr): Key => [
   AddressValue(addr),
   Word(protocolWord(port)),
   NumberValue(port.clusterIP.port),

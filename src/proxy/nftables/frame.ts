@@ -43,10 +43,8 @@ export const TABLE_NAME = 'fairlead';
 export const SETS = {
   serviceIPs: 'service-ips',
   serviceNodePorts: 'service-nodeports',
-  endpoints: 'endpoints',
-  localEndpoints: 'local-endpoints',
-  nodePortEndpoints: 'nodeport-endpoints',
-  nodePortLocalEndpoints: 'nodeport-local-endpoints',
+  noEndpointServices: 'no-endpoint-services',
+  noEndpointNodePorts: 'no-endpoint-nodeports',
   clusterIPs: 'cluster-ips',
   sourceRanges: 'source-ranges',
   hairpin: 'hairpin-connections',
@@ -56,6 +54,8 @@ export const SETS = {
 export const CHAINS = {
   services: 'services',
   masquerade: 'mark-for-masquerade',
+  noEndpoints: 'no-endpoints-check',
+  clusterIPs: 'cluster-ips-check',
   reject: 'reject-no-endpoints',
 } as const;
 
@@ -102,14 +102,11 @@ export function fromLocalPod(
 export function frameSets(dialect: Dialect): NftSet[] {
   const { address } = dialect;
   const target = [address, 'inet_proto', 'inet_service'];
-  const value = [address, 'inet_service'];
   return [
     NftSet(SETS.serviceIPs, target, { value: 'verdict' }),
     NftSet(SETS.serviceNodePorts, ['inet_proto', 'inet_service'], { value: 'verdict' }),
-    NftSet(SETS.endpoints, [...target, 'integer'], { value }),
-    NftSet(SETS.localEndpoints, [...target, 'integer'], { value }),
-    NftSet(SETS.nodePortEndpoints, ['inet_proto', 'inet_service', 'integer'], { value }),
-    NftSet(SETS.nodePortLocalEndpoints, ['inet_proto', 'inet_service', 'integer'], { value }),
+    NftSet(SETS.noEndpointServices, target, { value: 'verdict' }),
+    NftSet(SETS.noEndpointNodePorts, ['inet_proto', 'inet_service'], { value: 'verdict' }),
     NftSet(SETS.clusterIPs, [address]),
     NftSet(SETS.sourceRanges, [...target, address], { flags: ['interval'] }),
     NftSet(SETS.hairpin, [address, address]),
@@ -117,34 +114,35 @@ export function frameSets(dialect: Dialect): NftSet[] {
 }
 
 /**
- * The chains of the frame. A new connection meets at most: the masquerade test, one look into service-ips, one into
- * cluster-ips, and for an address of the node one into service-nodeports, however many Services there are. Packets of a
- * connection that stands meet none of it: conntrack rewrites them.
+ * The chains of the frame. A new connection meets the masquerade test, one look into service-ips, and for an address of the
+ * node one into service-nodeports; where nothing was found, as many again to tell refusal from traffic that is not ours. The
+ * number of Services does not matter. Packets of a connection that stands meet none of it: conntrack rewrites them.
  */
 export function frameChains(dialect: Dialect, node: NodeFacts, config: ProxyConfig): NftChain[] {
+  const ifNew = (chain: string) => NftRule([Match(Ct('state'), Word('new'), 'in'), Jump(chain)]);
+  const services = [NftRule([Jump(CHAINS.services)])];
+  const check = [ifNew(CHAINS.noEndpoints)];
   const mark = NumberValue(2 ** config.masqueradeBit);
-  const jumpToServices = [NftRule([Jump(CHAINS.services)])];
   return [
     NftChain(CHAINS.services, servicesRules(dialect, node, config)),
+    NftChain(CHAINS.noEndpoints, noEndpointsRules(dialect, node, config)),
+    NftChain(CHAINS.clusterIPs, clusterIPsRules(dialect, config)),
     NftChain(CHAINS.masquerade, [NftRule([Mangle(Meta('mark'), Bitwise(Meta('mark'), '|', mark))])]),
     NftChain(CHAINS.reject, [NftRule([Reject()])]),
-    NftChain('nat-prerouting', jumpToServices, NftHook('nat', 'prerouting', -100)),
-    NftChain('nat-output', jumpToServices, NftHook('nat', 'output', -100)),
-    NftChain(
-      'nat-postrouting',
-      [
-        // An endpoint that reached itself through a Service would answer itself directly and drop the answer.
-        NftRule([Match(Concat(dialect.saddr, dialect.daddr), SetReference(SETS.hairpin)), Masquerade()]),
-        NftRule([Match(Bitwise(Meta('mark'), '&', mark), NumberValue(0)), Return()]),
-        // A packet that is encapsulated comes by here again, and must not be masqueraded twice.
-        NftRule([Mangle(Meta('mark'), Bitwise(Meta('mark'), '^', mark))]),
-        NftRule([Masquerade()]),
-      ],
-      NftHook('nat', 'postrouting', 100),
-    ),
-    NftChain('filter-forward', forwardRules(config), NftHook('filter', 'forward', 0)),
+    NftChain('nat-prerouting', services, NftHook('nat', 'prerouting', DSTNAT)),
+    NftChain('nat-output', services, NftHook('nat', 'output', DSTNAT)),
+    NftChain('nat-postrouting', postroutingRules(dialect, mark), NftHook('nat', 'postrouting', SRCNAT)),
+    NftChain('filter-input', check, NftHook('filter', 'input', DSTNAT - 10)),
+    NftChain('filter-forward', [...check, ...forwardRules(config), ifNew(CHAINS.clusterIPs)], FORWARD),
+    // The destination as it was asked for, and as it is once a Service has been found.
+    NftChain('filter-output', check, NftHook('filter', 'output', DSTNAT - 10)),
+    NftChain('filter-output-post-dnat', [ifNew(CHAINS.clusterIPs)], NftHook('filter', 'output', DSTNAT + 10)),
   ];
 }
+
+const DSTNAT = -100;
+const SRCNAT = 100;
+const FORWARD = NftHook('filter', 'forward', DSTNAT - 10);
 
 function servicesRules(dialect: Dialect, node: NodeFacts, config: ProxyConfig): NftRule[] {
   const { daddr } = dialect;
@@ -155,32 +153,57 @@ function servicesRules(dialect: Dialect, node: NodeFacts, config: ProxyConfig): 
   else if (detector !== undefined) {
     rules.push(NftRule([toClusterIP, fromLocalPod(dialect, detector, '!='), Jump(CHAINS.masquerade)]));
   }
-  rules.push(
-    NftRule([VerdictMap(Concat(daddr, L4PROTO, DPORT), SetReference(SETS.serviceIPs))]),
-    NftRule([toClusterIP, Reject()], 'a port no Service of this clusterIP has'),
-  );
-  const ranges = config.serviceCIDRs.filter((prefix) => prefix.family === dialect.family);
-  if (ranges.length > 0) {
-    rules.push(NftRule([Match(daddr, AnonymousSet(ranges.map(PrefixValue))), Drop()], 'no Service has it'));
-  }
-  rules.push(...nodePortRules(dialect, node, config));
+  rules.push(NftRule([VerdictMap(Concat(daddr, L4PROTO, DPORT), SetReference(SETS.serviceIPs))]));
+  return [...rules, ...nodePortRules(dialect, node, config, SETS.serviceNodePorts)];
+}
+
+/** Rejecting needs a route for the answer, which a packet has from the input and forward hooks on. */
+function noEndpointsRules(dialect: Dialect, node: NodeFacts, config: ProxyConfig): NftRule[] {
+  const target = Concat(dialect.daddr, L4PROTO, DPORT);
+  return [
+    NftRule([VerdictMap(target, SetReference(SETS.noEndpointServices))]),
+    ...nodePortRules(dialect, node, config, SETS.noEndpointNodePorts),
+  ];
+}
+
+/** What still goes to a clusterIP once Services had their turn goes to a port that no Service has. */
+function clusterIPsRules(dialect: Dialect, config: ProxyConfig): NftRule[] {
+  const { daddr, family } = dialect;
+  const ranges = config.serviceCIDRs.filter((prefix) => prefix.family === family);
+  const rules = [NftRule([Match(daddr, SetReference(SETS.clusterIPs)), Reject()])];
+  if (ranges.length > 0) rules.push(NftRule([Match(daddr, AnonymousSet(ranges.map(PrefixValue))), Drop()]));
   return rules;
 }
 
 /** Node ports answer on addresses of this node, but never on loopback: its packets cannot leave it (see rp_filter). */
-function nodePortRules(dialect: Dialect, node: NodeFacts, config: ProxyConfig): NftRule[] {
+function nodePortRules(dialect: Dialect, node: NodeFacts, config: ProxyConfig, map: string): NftRule[] {
   const { daddr, family } = dialect;
   const prefixes = nodePortPrefixes(family, node, config);
   if (prefixes?.length === 0) return [];
-  const at = prefixes?.map((prefix) => (prefix.isHost ? AddressValue(prefix.addr) : PrefixValue(prefix)));
-  const loopback = Prefix.parse(family === 4 ? '127.0.0.0/8' : '::1/128');
+  const at = prefixes?.map(prefixOrAddress);
+  const loopback = prefixOrAddress(Prefix.parse(family === 4 ? '127.0.0.0/8' : '::1/128'));
   return [
     NftRule([
       Match(Fib(['daddr'], 'type'), Word('local')),
-      Match(daddr, loopback.isHost ? AddressValue(loopback.addr) : PrefixValue(loopback), '!='),
+      Match(daddr, loopback, '!='),
       ...(at === undefined ? [] : [Match(daddr, AnonymousSet(at))]),
-      VerdictMap(Concat(L4PROTO, DPORT), SetReference(SETS.serviceNodePorts)),
+      VerdictMap(Concat(L4PROTO, DPORT), SetReference(map)),
     ]),
+  ];
+}
+
+/** A prefix of one address as nft prints it back. */
+export const prefixOrAddress = (prefix: Prefix): AddressValue | PrefixValue =>
+  prefix.isHost ? AddressValue(prefix.addr) : PrefixValue(prefix);
+
+function postroutingRules(dialect: Dialect, mark: NumberValue): NftRule[] {
+  return [
+    // An endpoint that reached itself through a Service would answer itself directly and drop the answer.
+    NftRule([Match(Concat(dialect.saddr, dialect.daddr), SetReference(SETS.hairpin)), Masquerade()]),
+    NftRule([Match(Bitwise(Meta('mark'), '&', mark), NumberValue(0)), Return()]),
+    // A packet that is encapsulated comes by here again, and must not be masqueraded twice.
+    NftRule([Mangle(Meta('mark'), Bitwise(Meta('mark'), '^', mark))]),
+    NftRule([Masquerade()]),
   ];
 }
 

@@ -96,11 +96,12 @@ export class NftablesLedger {
     };
     const sets = new Map(some(this.#sets).map((set) => [set.name, set]));
     // A set that stays must be there on both sides for its elements to be compared.
-    const elements = some(this.#elements);
-    for (const { set } of elements) {
-      const standing = this.#sets.get(set);
-      if (!sets.has(set) && standing !== undefined) sets.set(set, standing);
+    for (const { before, after } of this.#elements.changes()) {
+      const name = (before ?? after)?.set ?? '';
+      const standing = this.#sets.get(name);
+      if (standing !== undefined && !this.#sets.isNew(name)) sets.set(name, standing);
     }
+    const elements = some(this.#elements);
     const table = NftTable(this.#context.dialect.table, TABLE_NAME, some(this.#chains), sets.values());
     return withElements(table, elements);
   }
