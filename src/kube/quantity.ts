@@ -26,6 +26,10 @@ const MAX_EXPONENT = 100;
 /** Binary quantities are capped here, as upstream caps them. */
 const MAX_BINARY = (2n ** 63n - 1n) * NANO;
 
+/** What upstream says of a text that is no quantity. */
+export const QUANTITY_MESSAGE =
+  "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
 const SHAPE = /^([+-]?)(\d*)(?:\.(\d*))?(n|u|m|k|M|G|T|P|E|[KMGTPE]i|[eE][+-]?\d+)?$/;
 
 /** Throws {@link Fault} FE006. A bare number, as YAML reads `cpu: 2`, is a quantity too. */
@@ -70,6 +74,12 @@ function scale(digits: bigint, places: number, suffix: string): Quantity | undef
 }
 
 const ceilDivide = (amount: bigint, by: bigint): bigint => (amount + by - 1n) / by;
+
+/** The text in canonical form, or undefined if it is no quantity. */
+export function canonicalQuantity(text: string): string | undefined {
+  const quantity = read(text);
+  return quantity === undefined ? undefined : quantityText(quantity);
+}
 
 /** Negative, zero or positive, by amount alone. */
 export const compareQuantities = (left: Quantity, right: Quantity): number =>

@@ -2,8 +2,7 @@
  * Leaf values as Go's encoding/json and apimachinery read and write them: what they accept, the canonical form they store,
  * and the words of their errors.
  */
-
-import { isQuantity, parseQuantity, quantityText } from '../quantity.ts';
+import { canonicalQuantity, QUANTITY_MESSAGE } from '../quantity.ts';
 import { type Json, jsonKind } from './json.ts';
 import type { Leaf } from './model.ts';
 
@@ -50,12 +49,12 @@ function readBytes(value: Json): Read {
   return { value: text.endsWith('=') ? text.slice(0, -4) + btoa(atob(text.slice(-4))) : text };
 }
 
-/** What upstream says of a text that is no quantity. */
-const QUANTITY_MESSAGE =
-  "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
-
-const readQuantity = (value: Json): Read =>
-  isQuantity(value) ? { value: quantityText(parseQuantity(value)) } : { error: QUANTITY_MESSAGE };
+/** A bare number is a quantity too. */
+function readQuantity(value: Json): Read {
+  const canonical =
+    typeof value === 'string' || typeof value === 'number' ? canonicalQuantity(String(value)) : undefined;
+  return canonical === undefined ? { error: QUANTITY_MESSAGE } : { value: canonical };
+}
 
 function readIntOrString(value: Json): Read {
   if (typeof value === 'string') return { value };

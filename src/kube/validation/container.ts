@@ -1,6 +1,6 @@
 /** Containers: what every container needs, and what tells regular and init containers apart. */
 import type { Container } from '../objects.ts';
-import { compareQuantities, isQuantity, parseQuantity, quantityText } from '../quantity.ts';
+import { compareQuantities, isQuantity, parseQuantity, QUANTITY_MESSAGE, quantityText } from '../quantity.ts';
 import { checkFormat, checkOneOf, checkPortNumber, checkProtocol } from './checks.ts';
 import { duplicate, type FieldError, forbidden, invalid, notFound, required } from './field-error.ts';
 import { dns1123Label, environmentName, portName, qualifiedName } from './formats.ts';
@@ -195,13 +195,7 @@ function checkAmount(field: string, name: string, value: string): FieldError[] {
 /** An amount of a resource: well formed and not negative. */
 export function checkQuantity(field: string, value: string | number): FieldError[] {
   if (!isQuantity(value)) {
-    return [
-      invalid(
-        field,
-        value,
-        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
-      ),
-    ];
+    return [invalid(field, value, QUANTITY_MESSAGE)];
   }
   const quantity = parseQuantity(value);
   return quantity.nano < 0n
