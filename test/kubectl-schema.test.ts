@@ -11,15 +11,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Exec, type Output } from '../src/exec/exec.ts';
 import { ALL_RESOURCES, apiVersionOf, RESOURCES } from '../src/kube/resources.ts';
-import {
-  acceptsOpenApiV2Protobuf,
-  OPENAPI_V2_PROTOBUF,
-  openApiV2,
-  openApiV2Protobuf,
-  openApiV3,
-  openApiV3Index,
-  subresourceKind,
-} from '../src/kube/schema/openapi.ts';
+import { openApiTextAt, subresourceKind } from '../src/kube/schema/openapi.ts';
 import {
   applyPatch,
   decodeBody,
@@ -103,8 +95,9 @@ class TestServer {
   constructor() {
     this.#server = createServer(async (request, response) => {
       const url = new URL(request.url ?? '/', 'http://loopback');
-      if (url.pathname === '/openapi/v2' && acceptsOpenApiV2Protobuf(request.headers.accept)) {
-        response.setHeader('content-type', OPENAPI_V2_PROTOBUF).end(openApiV2Protobuf());
+      const openApi = openApiTextAt(url.pathname, request.headers.accept);
+      if (openApi !== undefined) {
+        response.setHeader('content-type', openApi.contentType).end(openApi.body);
         return;
       }
       const [code, body] = this.#answer(request, url, await bodyOf(request));
@@ -129,12 +122,7 @@ class TestServer {
 
   #answer(request: IncomingMessage, url: URL, body: Uint8Array): [number, JsonObject] {
     const path = url.pathname;
-    const document = /^\/openapi\/v3\/(?:api|apis\/([^/]+))\/v1$/.exec(path);
-    const found =
-      discovery(path) ??
-      (path === '/openapi/v2' ? openApiV2() : undefined) ??
-      (path === '/openapi/v3' ? openApiV3Index() : undefined) ??
-      (document === null ? undefined : openApiV3(document[1] ?? '', 'v1'));
+    const found = discovery(path);
     if (found !== undefined) return [200, found];
     const kind = kindAt(path);
     if (kind === undefined) return failure(404, 'NotFound', `nothing at ${path}`);

@@ -80,3 +80,35 @@ export const openApiV2: () => JsonObject = once(() => ({
 
 /** The same as gnostic's openapi.v2.Document, for {@link OPENAPI_V2_PROTOBUF}. */
 export const openApiV2Protobuf: () => Uint8Array = once(() => encodeDocument(openApiV2()));
+
+/** A document as it goes over the wire. */
+export interface OpenApiText {
+  readonly contentType: string;
+  readonly body: string | Uint8Array;
+}
+
+const texts = new Map<string, string>();
+
+function textAt(path: string): string | undefined {
+  const known = texts.get(path);
+  if (known !== undefined) return known;
+  const document =
+    path === '/openapi/v2'
+      ? openApiV2()
+      : path === '/openapi/v3'
+        ? openApiV3Index()
+        : documents.get(path.replace(/^\/openapi\/v3\//, ''))?.();
+  if (document === undefined) return undefined;
+  const text = JSON.stringify(document);
+  texts.set(path, text);
+  return text;
+}
+
+/** What a GET of `/openapi/…` is answered with, given its Accept header; undefined where no document is (404). */
+export function openApiTextAt(path: string, accept: string | undefined): OpenApiText | undefined {
+  if (path === '/openapi/v2' && acceptsOpenApiV2Protobuf(accept)) {
+    return { contentType: OPENAPI_V2_PROTOBUF, body: openApiV2Protobuf() };
+  }
+  const body = textAt(path);
+  return body === undefined ? undefined : { contentType: 'application/json', body };
+}

@@ -74,28 +74,12 @@ export function decodeObject(
   fieldValidation: FieldValidation,
   duplicates: readonly string[] = [],
 ): Decoded {
-  const schema = requireSchema(kind);
   const said = checkKind(kind, value);
-  const cannot = (why: string, cause?: unknown) =>
-    new RequestProblem(
-      'BadRequest',
-      `${said.kind} in version ${JSON.stringify(said.version)} cannot be handled as a ${kind.kind}: ${why}`,
-      [],
-      { cause },
-    );
-  try {
-    const { object, unknown } = decodeStruct(schema, value);
-    const strict = [...duplicates, ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`)];
-    if (fieldValidation === 'Strict' && strict.length > 0)
-      throw cannot(`strict decoding error: ${strict.join(', ')}`);
-    return {
-      object: { apiVersion: apiVersionOf(kind), kind: kind.kind, ...withoutTypeMeta(object) },
-      warnings: fieldValidation === 'Warn' ? strict : [],
-    };
-  } catch (error) {
-    if (error instanceof TypeMismatch) throw cannot(error.message, error);
-    throw error;
-  }
+  return decode(kind, value, fieldValidation, duplicates, (why, cause) => {
+    const version = JSON.stringify(said.version);
+    const message = `${said.kind} in version ${version} cannot be handled as a ${kind.kind}: ${why}`;
+    return new RequestProblem('BadRequest', message, [], { cause });
+  });
 }
 
 /**
@@ -108,28 +92,38 @@ export function decodePatched(
   patch: Uint8Array,
   fieldValidation: FieldValidation,
 ): Decoded {
-  const invalid = (why: string, cause?: unknown) => {
-    const text = JSON.stringify(new TextDecoder().decode(patch));
-    const message = `Invalid value: ${text}: ${why}`;
-    return new RequestProblem(
-      'Invalid',
-      ` "" is invalid: patch: ${message}`,
-      [{ reason: 'FieldValueInvalid', message, field: 'patch' }],
-      { cause },
-    );
-  };
   checkKind(kind, value);
+  return decode(kind, value, fieldValidation, [], (why, cause) => {
+    const message = `Invalid value: ${JSON.stringify(new TextDecoder().decode(patch))}: ${why}`;
+    const causes = [{ reason: 'FieldValueInvalid', message, field: 'patch' }];
+    return new RequestProblem('Invalid', ` "" is invalid: patch: ${message}`, causes, { cause });
+  });
+}
+
+function decode(
+  kind: GroupVersionKind,
+  value: Json,
+  fieldValidation: FieldValidation,
+  duplicates: readonly string[],
+  refuse: (why: string, cause?: unknown) => RequestProblem,
+): Decoded {
+  const { object, unknown } = structOr(refuse, requireSchema(kind), value);
+  const strict = [...duplicates, ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`)];
+  if (fieldValidation === 'Strict' && strict.length > 0) {
+    throw refuse(`strict decoding error: ${strict.join(', ')}`);
+  }
+  const { apiVersion: _apiVersion, kind: _kind, ...rest } = object;
+  return {
+    object: { apiVersion: apiVersionOf(kind), kind: kind.kind, ...rest },
+    warnings: fieldValidation === 'Warn' ? strict : [],
+  };
+}
+
+function structOr(refuse: (why: string, cause: unknown) => RequestProblem, schema: TypeSchema, value: Json) {
   try {
-    const { object, unknown } = decodeStruct(requireSchema(kind), value);
-    const strict = unknown.map((path) => `unknown field ${JSON.stringify(path)}`);
-    if (fieldValidation === 'Strict' && strict.length > 0)
-      throw invalid(`strict decoding error: ${strict.join(', ')}`);
-    return {
-      object: { apiVersion: apiVersionOf(kind), kind: kind.kind, ...withoutTypeMeta(object) },
-      warnings: fieldValidation === 'Warn' ? strict : [],
-    };
+    return decodeStruct(schema, value);
   } catch (error) {
-    if (error instanceof TypeMismatch) throw invalid(error.message, error);
+    if (error instanceof TypeMismatch) throw refuse(error.message, error);
     throw error;
   }
 }
@@ -142,8 +136,6 @@ function requireSchema(kind: GroupVersionKind): TypeSchema {
 
 const apiVersionOf = ({ group, version }: GroupVersionKind): string =>
   group === '' ? version : `${group}/${version}`;
-
-const withoutTypeMeta = ({ apiVersion: _apiVersion, kind: _kind, ...rest }: JsonObject): JsonObject => rest;
 
 /** The kind a body says it is of; throws BadRequest where that is not the request's. */
 function checkKind(expected: GroupVersionKind, value: Json): GroupVersionKind {
