@@ -186,10 +186,20 @@ export class ContainerRuntime {
     return this.#exec.run({ file, args, timeoutMs, accept: ANY_CODE });
   }
 
-  /** The command that runs another one in a container. */
+  /** The command that runs another one in a container, with the container's own environment. */
   execCommand(id: string, argv: readonly string[], tty: boolean): { file: string; args: readonly string[] } {
-    const terminal = tty ? ['--tty', '--env', 'TERM=xterm'] : [];
+    // One --env makes crun forget those of the container, so a terminal's TERM brings them all along.
+    const terminal = tty
+      ? ['--tty', ...[...this.#environment(id), 'TERM=xterm'].map((one) => `--env=${one}`)]
+      : [];
     return { file: this.#crun, args: [...this.#crunOptions(), 'exec', ...terminal, id, ...argv] };
+  }
+
+  #environment(id: string): readonly string[] {
+    const config = JSON.parse(readFileSync(join(this.folder(id), 'config.json'), 'utf8')) as {
+      process: { env: readonly string[] };
+    };
+    return config.process.env;
   }
 
   /** Lets conmon write to a new log file; the old one has been renamed (conmon, ctrl.c: REOPEN_LOGS_EVENT). */
@@ -279,8 +289,9 @@ export class ContainerRuntime {
   #isAlive(id: string): boolean {
     const file = join(this.folder(id), 'conmon.pid');
     if (!existsSync(file)) return false;
-    const comm = `/proc/${readFileSync(file, 'utf8').trim()}/comm`;
-    return existsSync(comm) && readFileSync(comm, 'utf8').trim() === 'conmon';
+    const stat = `/proc/${readFileSync(file, 'utf8').trim()}/stat`;
+    // A zombie is as dead as one that is gone: proc(5), field 3.
+    return existsSync(stat) && /^\d+ \(conmon\) [^Z]/.test(readFileSync(stat, 'utf8'));
   }
 
   #terminationMessage(id: string): string {
