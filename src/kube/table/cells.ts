@@ -25,7 +25,7 @@ export function labelsText(labels: Readonly<Record<string, string>> = {}): strin
 
 /** The names and images of the containers, as two cells. */
 export const containerCells = (containers: readonly Container[] = []): [string, string] => [
-  containers.map(({ name }) => name).join(','),
+  containers.map(({ name = '' }) => name).join(','),
   containers.map(({ image = '' }) => image).join(','),
 ];
 
@@ -45,7 +45,7 @@ export function selectorText({ matchLabels = {}, matchExpressions = [] }: LabelS
   return terms.length === 0 ? NONE : terms.map(({ text }) => text).join(',');
 }
 
-function requirementText({ key, operator, values = [] }: LabelSelectorRequirement): string {
+function requirementText({ key = '', operator, values = [] }: LabelSelectorRequirement): string {
   const list = `(${[...values].sort().join(',')})`;
   switch (operator) {
     case 'In':

@@ -139,8 +139,8 @@ const deathOf = ({
 }: {
   reason?: string;
   signal?: number;
-  exitCode: number;
-}): string => reason || (signal ? `Signal:${signal}` : `ExitCode:${exitCode}`);
+  exitCode?: number;
+}): string => reason || (signal ? `Signal:${signal}` : `ExitCode:${exitCode ?? 0}`);
 
 /** The containers themselves; the first one's trouble is told. */
 function mainTally(status: Status, phase: string, sidecars: Tally): Tally {

@@ -42,7 +42,7 @@ function externalIPText({ spec = {}, status }: Service): string {
 }
 
 function portsText({ spec }: Service): string {
-  const ports = (spec?.ports ?? []).map(({ port, nodePort, protocol = 'TCP' }) =>
+  const ports = (spec?.ports ?? []).map(({ port = 0, nodePort, protocol = 'TCP' }) =>
     nodePort ? `${port}:${nodePort}/${protocol}` : `${port}/${protocol}`,
   );
   return ports.join(',') || NONE;
@@ -61,8 +61,8 @@ function endpointsText({ subsets = [] }: Endpoints): string {
   const all = subsets.flatMap(({ addresses = [], ports = [] }) =>
     // A headless Service need not have ports.
     ports.length === 0
-      ? addresses.map(({ ip }) => ip)
-      : ports.flatMap(({ port }) => addresses.map(({ ip }) => hostPort(ip, port))),
+      ? addresses.map(({ ip = '' }) => ip)
+      : ports.flatMap(({ port = 0 }) => addresses.map(({ ip = '' }) => hostPort(ip, port))),
   );
   return shortList(all, LISTED);
 }

@@ -3,9 +3,9 @@ import { Addr, type Family, Prefix } from '../../ip/ip.ts';
 import { type FieldError, invalid, notSupported, required } from './field-error.ts';
 import { type Format, portName, portNumber } from './formats.ts';
 
-/** One error a message of the format. */
-export const checkFormat = (field: string, value: string, format: Format): FieldError[] =>
-  format(value).map((message) => invalid(field, value, message));
+/** One error a message of the format. A string left out is the empty one, as it is to Go. */
+export const checkFormat = (field: string, value: string | undefined, format: Format): FieldError[] =>
+  format(value ?? '').map((message) => invalid(field, value ?? '', message));
 
 /** Like {@link checkFormat}, for a field that may be left out. */
 export const checkOptionalFormat = (
