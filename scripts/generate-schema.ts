@@ -2,15 +2,16 @@
  * Writes src/kube/schema/model.json: the schema of every type that facts.txt lists, with the docs and the required fields of
  * the declarations in the package kubernetes-types. Run by hand after either changes, and commit what it writes:
  *
- *   node scripts/generate-schema.ts
+ *   node scripts/generate-schema.ts [FILE]
  *
+ * FILE is written instead, if it is given: a test compares it with what is committed.
  * It stops where facts and declarations disagree: a field of one that the other lacks is a gap some client falls into.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const root = new URL('..', import.meta.url);
 const facts = new URL('src/kube/schema/facts.txt', root);
-const target = new URL('src/kube/schema/model.json', root);
+const target = process.argv[2] ?? new URL('src/kube/schema/model.json', root);
 
 interface Declared {
   readonly doc: string;
@@ -21,10 +22,13 @@ interface FactField {
   readonly name: string;
   readonly number: string;
   readonly rest: string;
+  /** Ours, of what the package lacks. */
+  readonly doc: string;
 }
 
 interface FactType {
   readonly flags: string;
+  readonly doc: string;
   readonly fields: FactField[];
 }
 
@@ -60,11 +64,12 @@ function readFacts(text: string): Map<string, FactType> {
   let current: FactType | undefined;
   for (const line of text.split('\n')) {
     if (line === '' || line.startsWith('#')) continue;
-    const [name = '', number = '', ...rest] = line.trim().split(' ');
+    const [facts = '', doc = ''] = line.trim().split(' # ');
+    const [name = '', number = '', ...rest] = facts.split(' ');
     if (!line.startsWith(' ')) {
-      current = { flags: [number, ...rest].join(' '), fields: [] };
+      current = { flags: [number, ...rest].join(' '), doc, fields: [] };
       types.set(name, current);
-    } else current?.fields.push({ name, number, rest: rest.join(' ') });
+    } else current?.fields.push({ name, number, rest: rest.join(' '), doc });
   }
   return types;
 }
@@ -92,43 +97,52 @@ function flatten(type: FactType, types: ReadonlyMap<string, FactType>): FactFiel
   });
 }
 
-/**
- * What kubernetes-types leaves out: types that a server only sends, options that stand in queries, and two fields that it loses
- * because their docs hold the end of a comment.
- */
-const UNDECLARED =
-  /^meta\.v1\.(Table|PartialObject|List$|\w+Options$)|^core\.v1\.Pod\w+Options$|^authorization\.v1\.ResourceRule\.(resources|verbs)$/;
+/** Types that upstream's OpenAPI, and so kubernetes-types, leaves out: what a server only sends, and options in queries. */
+const UNDECLARED = /^meta\.v1\.(Table|PartialObject|List$|\w+Options$)|^core\.v1\.Pod\w+Options$/;
 
-function render(types: ReadonlyMap<string, FactType>): { text: string; gaps: string[] } {
-  const embedded = new Set(
-    [...types.values()].flatMap((one) => one.fields.filter((f) => f.name === '+')).map((f) => f.rest),
-  );
-  const gaps: string[] = [];
-  const blocks: string[] = [];
-  for (const [name, type] of types) {
-    const declaration = declarationOf(name);
-    if (declaration === undefined && embedded.has(name)) continue;
-    if (declaration === undefined && !UNDECLARED.test(name)) gaps.push(`${name} is not declared`);
-    const fields = flatten(type, types).sort((a, b) => (a.name < b.name ? -1 : 1));
-    for (const field of declaration?.fields.keys() ?? []) {
-      if (!fields.some((one) => one.name === field)) gaps.push(`${name}.${field} has no facts`);
-    }
-    const lines = fields.map((field) => {
-      const said = declaration?.fields.get(field.name);
-      if (said === undefined && declaration !== undefined && !UNDECLARED.test(`${name}.${field.name}`))
-        gaps.push(`${name}.${field.name} is not declared`);
-      const required = said?.required === true ? ' required' : '';
-      return `  ${JSON.stringify(field.name)}: ${JSON.stringify([`${field.number} ${field.rest}${required}`, said?.doc ?? ''])}`;
-    });
-    blocks.push(
-      `${JSON.stringify(name)}: {"flags": ${JSON.stringify(type.flags)}, "doc": ${JSON.stringify(declaration?.doc ?? '')}, "fields": {\n${lines.join(',\n')}\n}}`,
-    );
+/** Fields that kubernetes-types has and later releases dropped. */
+const DROPPED = new Set(['core.v1.PodResourceClaim.source']);
+
+const text = JSON.stringify;
+
+/** One type as lines of JSON; what is wrong with it goes to `gaps`. */
+function renderType(name: string, type: FactType, fields: readonly FactField[], gaps: string[]): string {
+  const declaration = declarationOf(name);
+  if (declaration === undefined && type.doc === '' && !UNDECLARED.test(name))
+    gaps.push(`${name} is not declared`);
+  for (const field of declaration?.fields.keys() ?? []) {
+    const path = `${name}.${field}`;
+    if (!DROPPED.has(path) && !fields.some((one) => one.name === field)) gaps.push(`${path} has no facts`);
   }
-  return { text: `{\n${blocks.join(',\n')}\n}\n`, gaps };
+  const lines = fields.map((field) => {
+    const said = declaration?.fields.get(field.name);
+    const missing = declaration !== undefined && said === undefined && field.doc === '';
+    if (missing) gaps.push(`${name}.${field.name} is not declared`);
+    const required = said?.required === true ? ' required' : '';
+    return `  ${text(field.name)}: ${text([`${field.number} ${field.rest}${required}`, said?.doc ?? field.doc])}`;
+  });
+  const doc = declaration?.doc ?? type.doc;
+  return `${text(name)}: {"flags": ${text(type.flags)}, "doc": ${text(doc)}, "fields": {\n${lines.join(',\n')}\n}}`;
 }
 
-const { text, gaps } = render(readFacts(readFileSync(facts, 'utf8')));
+function render(types: ReadonlyMap<string, FactType>): {
+  readonly model: string;
+  readonly gaps: readonly string[];
+} {
+  const embeddings = [...types.values()].flatMap((type) => type.fields.filter(({ name }) => name === '+'));
+  const embedded = new Set(embeddings.map(({ rest }) => rest));
+  const gaps: string[] = [];
+  const blocks = [...types]
+    .filter(([name]) => !embedded.has(name) || declarationOf(name) !== undefined)
+    .map(([name, type]) => {
+      const fields = flatten(type, types).sort((a, b) => (a.name < b.name ? -1 : 1));
+      return renderType(name, type, fields, gaps);
+    });
+  return { model: `{\n${blocks.join(',\n')}\n}\n`, gaps };
+}
+
+const { model, gaps } = render(readFacts(readFileSync(facts, 'utf8')));
 if (gaps.length > 0) {
   console.error(gaps.join('\n'));
   process.exitCode = 1;
-} else writeFileSync(target, text);
+} else writeFileSync(target, model);

@@ -2,7 +2,7 @@
  * The schema against every real kubectl from 1.28 to 1.33: a small server on loopback serves our OpenAPI documents and
  * legacy discovery, decodes what kubectl sends and applies its patches.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -289,6 +289,14 @@ describe.each(VERSIONS)('kubectl %s', (version) => {
     expect(sent.map(({ path, object }) => ({ path, object }))).toEqual(
       reference.map(({ path, object }) => ({ path, object })),
     );
+  });
+});
+
+describe('the model', () => {
+  it('is what the facts and the declarations give', async () => {
+    const file = join(folder, 'model.json');
+    await exec.run({ file: process.execPath, args: ['scripts/generate-schema.ts', file] });
+    expect(await readFile(file, 'utf8')).toBe(await readFile('src/kube/schema/model.json', 'utf8'));
   });
 });
 

@@ -23,7 +23,7 @@ export const acceptsOpenApiV2Protobuf = (accept: string | undefined): boolean =>
   /application\/com\.github\.proto-openapi\.spec\.v2[.@]v1\.0\+protobuf/.test(accept ?? '');
 
 /** The Kubernetes release whose schema is served. */
-const INFO = { title: 'Kubernetes', version: 'v1.30.0' };
+const INFO = { title: 'Kubernetes', version: 'v1.33.0' };
 
 function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;
