@@ -1,5 +1,5 @@
 import type { Addr, Prefix } from '../ip/ip.ts';
-import type { Host, Interface, Neighbour, PolicyRule, Route, RpFilter, Veth } from '../world/world.ts';
+import type { Host, Interface, Neighbour, Route, RoutingRule, RpFilter, Veth } from '../world/world.ts';
 
 /*
  * What the tools are told so that a host of the World comes to be: lines for `ip -batch`, `bridge -batch` and `sysctl -p`.
@@ -28,7 +28,7 @@ export function hostLines(host: Host): string[] {
     ...[...host.interfaces].sort(bridgesFirst).flatMap(interfaceLines),
     ...host.neighbours.map(neighbourLine),
     ...host.routes.map(routeLine),
-    ...host.rules.map(ruleLine),
+    ...host.routingRules.map(ruleLine),
   ];
 }
 
@@ -76,12 +76,12 @@ function hop(via: Addr | undefined): string {
   return via === undefined ? '' : ` via ${via} onlink`;
 }
 
-export function ruleLine(rule: PolicyRule): string {
+export function ruleLine(rule: RoutingRule): string {
   return `rule add ${ruleWords(rule)}`;
 }
 
 /** As `ip rule add` and `ip rule del` take it. */
-export function ruleWords({ priority, from, to, mark, table }: PolicyRule): string {
+export function ruleWords({ priority, from, to, mark, table }: RoutingRule): string {
   const part = (word: string, prefix: Prefix | undefined) =>
     prefix === undefined ? '' : `${word} ${prefix} `;
   const marked = mark === undefined ? '' : `fwmark ${mark.value}/${mark.mask} `;

@@ -156,9 +156,9 @@ describe.each(CAGES)('a World in a cage of $name', ({ options }) => {
     });
 
     const dropped = async () => {
-      const args = ['list', 'chain', 'ip', 'fairlead-source-check', 'prerouting'];
+      const args = ['list', 'table', 'ip', 'fairlead-source-check'];
       const { stdout } = await at('router').run({ file: 'nft', args });
-      return Number(/packets (\d+)/.exec(stdout)?.[1]);
+      return [...stdout.matchAll(/packets (\d+)/g)].reduce((sum, [, packets]) => sum + Number(packets), 0);
     };
   });
 });

@@ -127,7 +127,7 @@ export class NodeNetwork implements PodNetwork {
       ...node.interfaces.flatMap(interfaceLines),
       ...node.neighbours.map(neighbourLine),
       ...node.routes.map(routeLine),
-      ...node.rules.map(ruleLine),
+      ...node.routingRules.map(ruleLine),
     ];
   }
 
@@ -148,10 +148,10 @@ export class NodeNetwork implements PodNetwork {
    * lives on while a process holds it, and the address's route with it. What is not there is no failure.
    */
   async #clear(netns: string, attachment: PodAttachment | undefined): Promise<void> {
-    const { interfaces = [], rules = [] } = attachment?.node ?? {};
+    const { interfaces = [], routingRules = [] } = attachment?.node ?? {};
     const lines = [
       ...interfaces.map(({ name }) => `link del dev ${name}`),
-      ...rules.map((rule) => `rule del ${ruleWords(rule)}`),
+      ...routingRules.map((rule) => `rule del ${ruleWords(rule)}`),
       `netns del ${netns}`,
     ];
     await this.#exec.run({

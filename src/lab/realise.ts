@@ -12,7 +12,8 @@
  */
 import type { Exec } from '../exec/exec.ts';
 import { Fault } from '../fault/fault.ts';
-import { printPolicy } from '../world/print-policy.ts';
+import { printNftTransaction, replacementOf } from '../netfilter/netfilter.ts';
+import { compilePolicy } from '../world/compile-policy.ts';
 import { type Host, hostOf, type LinkEnd, type Veth, type World } from '../world/world.ts';
 import type { Cage } from './cage.ts';
 import {
@@ -64,7 +65,9 @@ async function setUp(host: Host, exec: Exec): Promise<void> {
   await batch(exec, 'ip', hostLines(host));
   await batch(exec, 'bridge', forwardingLines(host));
   await setSysctls(host, exec);
-  const rules = host.policies.map(printPolicy).join('');
+  const rules = host.policies
+    .map((policy) => printNftTransaction(replacementOf(compilePolicy(policy))))
+    .join('');
   if (rules !== '') await exec.run({ file: 'nft', args: ['-f', '-'], stdin: rules });
 }
 

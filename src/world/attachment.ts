@@ -24,8 +24,8 @@ import {
   type Link,
   MAIN_TABLE,
   type Neighbour,
-  type PolicyRule,
   type Route,
+  type RoutingRule,
   type Veth,
   type World,
 } from './world.ts';
@@ -34,7 +34,7 @@ import {
 export interface Addition {
   readonly interfaces: readonly Interface[];
   readonly routes: readonly Route[];
-  readonly rules: readonly PolicyRule[];
+  readonly routingRules: readonly RoutingRule[];
   readonly neighbours: readonly Neighbour[];
 }
 
@@ -50,7 +50,7 @@ export interface PodAttachment {
 /** As much of a profile as a pod's attachment depends on. */
 export type AttachmentProfile = Pick<ClusterProfile, 'network' | 'podCIDR'>;
 
-const NOTHING: Addition = { interfaces: [], routes: [], rules: [], neighbours: [] };
+const NOTHING: Addition = { interfaces: [], routes: [], routingRules: [], neighbours: [] };
 
 /** `namespace/name`, the pod's name in a World. */
 export function podName(pod: Pick<PodFacts, 'namespace' | 'name'>): string {
@@ -124,7 +124,7 @@ function grown(host: Host, by: Addition): Host {
     ...host,
     interfaces: [...host.interfaces, ...by.interfaces],
     routes: [...host.routes, ...by.routes],
-    rules: [...host.rules, ...by.rules],
+    routingRules: [...host.routingRules, ...by.routingRules],
     neighbours: [...host.neighbours, ...by.neighbours],
   };
 }
@@ -132,12 +132,12 @@ function grown(host: Host, by: Addition): Host {
 function shrunk(host: Host, by: Addition): Host {
   const links = new Set(by.interfaces.map((each) => each.name));
   const to = new Set(by.routes.map((route) => route.to.text));
-  const ruled = new Set(by.rules.map((rule) => JSON.stringify(rule)));
+  const ruled = new Set(by.routingRules.map((rule) => JSON.stringify(rule)));
   return {
     ...host,
     interfaces: host.interfaces.filter((each) => !links.has(each.name)),
     routes: host.routes.filter((route) => !to.has(route.to.text)),
-    rules: host.rules.filter((rule) => !ruled.has(JSON.stringify(rule))),
+    routingRules: host.routingRules.filter((rule) => !ruled.has(JSON.stringify(rule))),
     neighbours: host.neighbours.filter((each) => !links.has(each.interface)),
   };
 }
@@ -190,12 +190,12 @@ function onNode(network: Network, pod: PodFacts, name: string): Addition {
     interfaces: [end],
     routes: [routeBy(own, name)],
     neighbours: [{ interface: name, addr: pod.address, mac: macs.own(pod.address) }],
-    rules: network === 'eni' ? eniRules(own) : [],
+    routingRules: network === 'eni' ? eniRules(own) : [],
   };
 }
 
 /** What goes to the pod looks up main, what comes from it the second interface's table; the entry mark stands between. */
-function eniRules(own: Prefix): PolicyRule[] {
+function eniRules(own: Prefix): RoutingRule[] {
   return [
     { priority: 512, to: own, table: MAIN_TABLE },
     { priority: 2048, from: own, table: ENI_TABLE },

@@ -158,7 +158,7 @@ function withSecondInterface(profile: ClusterProfile, host: Host, node: NodeFact
     interfaces: [...host.interfaces.map(loose), machineInterface(secondOf(node), ETH1)],
     routes: [...host.routes, routeBy(DEFAULT, ETH1, { via: vpcGateway(profile), table: ENI_TABLE })],
     neighbours: [...host.neighbours, routerNeighbour(profile, ETH1)],
-    rules: [{ priority: 1024, mark: { value: ENTRY_MARK, mask: ENTRY_MARK }, table: MAIN_TABLE }],
+    routingRules: [{ priority: 1024, mark: { value: ENTRY_MARK, mask: ENTRY_MARK }, table: MAIN_TABLE }],
     policies: [...host.policies, { kind: 'entry-mark', entry: ETH0, pods: POD_LINK, mark: ENTRY_MARK }],
   };
 }

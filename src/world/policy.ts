@@ -1,6 +1,7 @@
 /**
  * What the network itself does to packets, beside routing: the VPC router's source check, elastic addresses, and the
- * masquerading of a network model. Each is one small value that says what holds; {@link printPolicy} says it in nftables.
+ * masquerading of a network model. Each is one small value that says what holds; `compilePolicy` makes
+ * the nftables table of it that both the kernel and a walk run.
  */
 import type { Addr, Prefix } from '../ip/ip.ts';
 

@@ -101,7 +101,7 @@ export function bareHost(name: string, role: HostRole): Host {
     role,
     interfaces: [loopback()],
     routes: [],
-    rules: [],
+    routingRules: [],
     neighbours: [],
     sysctls: ENDPOINT_SYSCTLS,
     policies: [],

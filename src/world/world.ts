@@ -43,11 +43,11 @@ export interface Host {
   /** Its network namespace below /run/netns, see ip-netns(8). */
   readonly netns: string;
   readonly role: HostRole;
-  /** In the order the kernel numbers them, which decides where it looks first for a source address. */
+  /** Those with an address in the order the kernel numbers them: it looks there for a source address, first come first. */
   readonly interfaces: readonly Interface[];
   readonly routes: readonly Route[];
   /** Beside the kernel's own three (local, main, default). */
-  readonly rules: readonly PolicyRule[];
+  readonly routingRules: readonly RoutingRule[];
   readonly neighbours: readonly Neighbour[];
   readonly sysctls: Sysctls;
   /** The packet policies of the network itself; Service rules are the proxy's. */
@@ -147,7 +147,7 @@ export interface DiscardRoute {
 }
 
 /** One rule of `ip rule`; every condition that is given must hold. */
-export interface PolicyRule {
+export interface RoutingRule {
   /** Lower is looked at first; the kernel's main table stands at 32766. */
   readonly priority: number;
   readonly from?: Prefix;
