@@ -2,10 +2,10 @@
  * A cluster without kubelets for the tests of this room: the real API server on a unix socket, all controllers, and a stand-in
  * that reports pods running as the test says.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createApiServer, openPki } from '../apiserver/api-server.ts';
+import { createApiServer, kubeconfigFor, openPki } from '../apiserver/api-server.ts';
 import { ApiError, type Informer, type KubeClient } from '../client/client.ts';
 import { type Clock, SYSTEM_CLOCK } from '../client/clock.ts';
 import { socketClient } from '../client/http-client.ts';
@@ -20,7 +20,8 @@ import { isDeleting, keyPartsOf } from './metadata.ts';
 
 export interface TestCluster {
   readonly client: KubeClient;
-  readonly socketPath: string;
+  /** A kubeconfig of the administrator, for kubectl over TLS on loopback. */
+  readonly kubeconfig: string;
   /** What the controllers logged as errors; a test that expects none says so. */
   readonly errors: readonly string[];
   /** Resolves with what `look` returns as soon as it is not undefined, judged at every change of the resource. */
@@ -51,9 +52,13 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
     () => new Date(),
   );
   const store = openSqliteStore(join(folder, 'objects.db'));
-  const server = await createApiServer({ store, pki: await openPki(join(folder, 'pki')), log });
+  const pki = await openPki(join(folder, 'pki'));
+  const server = await createApiServer({ store, pki, log });
   const socketPath = join(folder, 'admin.sock');
   await server.listenUnix(socketPath);
+  const port = await server.listenTls('127.0.0.1', 0);
+  const kubeconfig = join(folder, 'kubeconfig');
+  await writeFile(kubeconfig, kubeconfigFor(pki, { server: `https://127.0.0.1:${port}` }), { mode: 0o600 });
   const client = socketClient(socketPath);
   const stop = new AbortController();
   const { signal } = stop;
@@ -65,7 +70,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
   const watching = new Map<Resource, Informer<KubeObject>>();
   return {
     client,
-    socketPath,
+    kubeconfig,
     errors,
     until: (resource, what, look) => {
       const informer = watching.get(resource) ?? createInformer(client, resource, { signal, log });
