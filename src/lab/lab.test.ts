@@ -1,15 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Addr, Endpoint, portOf } from '../ip/ip.ts';
+import { type NftTable, parseNftRuleset, printNftTable } from '../netfilter/netfilter.ts';
 import { buildCluster } from '../world/build.ts';
+import { compilePolicy } from '../world/compile-policy.ts';
 import { defaultNodes, type NodeFacts, type PodFacts } from '../world/facts.ts';
 import { NETWORKS, type Network, profileOf } from '../world/profile.ts';
-import { hostOf } from '../world/world.ts';
+import { addressOf, hostOf, type Listener } from '../world/world.ts';
 import { type Cage, openCage } from './cage.ts';
 import { CAGES } from './cages-contract.ts';
-import { type ProbeProtocol, probe, startResponder } from './probe.ts';
+import { type ProbeProtocol, probe, startListeners } from './probe.ts';
 import { realise } from './realise.ts';
 
 const EIGHTY = portOf(80);
+const listeners: readonly Listener[] = [
+  { protocol: 'TCP', port: EIGHTY },
+  { protocol: 'UDP', port: EIGHTY },
+];
 const EXTERNAL = Addr.parse('203.0.113.10');
 
 /** As whom node n1 is seen by a pod of its own and by one of another node, and a pod of n1 outside. */
@@ -23,32 +29,27 @@ const models: Record<Network, { ownPod: string; remotePod: string; outside: stri
 describe.each(CAGES)('a World in a cage of $name', ({ options }) => {
   describe.each(NETWORKS)('with the network %s', (network) => {
     const profile = profileOf({ network });
-    const nodes = defaultNodes(profile, 3);
+    const nodes = defaultNodes(profile, 3).map((node) => ({ ...node, listeners }));
     const [n1, n2] = nodes as [NodeFacts, NodeFacts];
     const pod = (name: string, node: NodeFacts, at: number): PodFacts => ({
       namespace: 'default',
       name,
       node: node.name,
       address: node.podCIDR?.at(at) ?? EXTERNAL,
+      listeners,
     });
     const web = pod('web', n1, 10);
     const near = pod('near', n1, 11);
     const far = pod('far', n2, 10);
-    const vpcHost = { name: 'ecs', address: Addr.parse('192.168.3.100') };
-    const world = buildCluster({ profile, nodes, pods: [web, near, far], vpcHosts: [vpcHost] });
+    const vpcHost = { name: 'ecs', address: Addr.parse('192.168.3.100'), listeners };
+    const outside = [{ name: 'external', address: EXTERNAL, listeners }];
+    const world = buildCluster({ profile, nodes, pods: [web, near, far], vpcHosts: [vpcHost], outside });
     let cage: Cage;
 
     beforeAll(async () => {
       cage = await openCage(options);
       await realise(world, cage);
-      await Promise.all(
-        ['n1', 'n2', 'external', 'ecs', 'default/web', 'default/far'].map((name) =>
-          startResponder(at(name), name, [
-            { protocol: 'TCP', port: EIGHTY },
-            { protocol: 'UDP', port: EIGHTY },
-          ]),
-        ),
-      );
+      await startListeners(world, cage);
     });
     afterAll(async () => await cage.close());
 
@@ -59,6 +60,16 @@ describe.each(CAGES)('a World in a cage of $name', ({ options }) => {
       return verdict === 'reached' ? `${answeredBy} sees ${sourceSeen}` : verdict;
     };
     const elastic = (node: NodeFacts) => node.elastic ?? EXTERNAL;
+
+    it('holds in the kernel the rule trees of the World', async () => {
+      for (const name of ['router', 'n1']) {
+        const { stdout } = await at(name).run({ file: 'nft', args: ['-j', 'list', 'ruleset'] });
+        const lines = (tables: readonly NftTable[]) => tables.flatMap(printNftTable).sort();
+        expect(lines(parseNftRuleset(stdout).tables)).toEqual(
+          lines(hostOf(world, name).policies.map(compilePolicy)),
+        );
+      }
+    });
 
     it.each<ProbeProtocol>(['TCP', 'UDP'])('carries %s between pods as they are', async (protocol) => {
       expect(await ask('default/near', web.address, protocol)).toBe(`default/web sees ${near.address}`);
@@ -94,10 +105,13 @@ describe.each(CAGES)('a World in a cage of $name', ({ options }) => {
     });
 
     it('keeps the inside from outside, and who has no elastic address from leaving', async () => {
-      expect(await ask('external', n1.address)).toBe('timeout');
-      expect(await ask('external', web.address)).toBe('timeout');
-      expect(await ask('ecs', EXTERNAL)).toBe('timeout');
-      expect(await ask('ecs', elastic(n1))).toBe('timeout');
+      const answers = await Promise.all([
+        ask('external', n1.address),
+        ask('external', web.address),
+        ask('ecs', EXTERNAL),
+        ask('ecs', elastic(n1)),
+      ]);
+      expect(answers).toEqual(['timeout', 'timeout', 'timeout', 'timeout']);
     });
 
     it('delivers pod addresses in the VPC only where the VPC knows them', async () => {
@@ -122,8 +136,11 @@ describe.each(CAGES)('a World in a cage of $name', ({ options }) => {
       expect(await ask('external', elastic(n1), 'TCP', nodePort)).toBe(`default/web sees ${EXTERNAL}`);
       expect(await ask('n2', n1.address, 'TCP', nodePort)).toBe(`default/web sees ${n2.address}`);
       expect(await ask('ecs', n1.address, 'TCP', nodePort)).toBe(`default/web sees ${vpcHost.address}`);
-      expect(await ask('external', elastic(n2), 'TCP', nodePort)).toBe('timeout');
-      expect(await ask('ecs', n2.address, 'TCP', nodePort)).toBe('timeout');
+      const elsewhere = [
+        ask('external', elastic(n2), 'TCP', nodePort),
+        ask('ecs', n2.address, 'TCP', nodePort),
+      ];
+      expect(await Promise.all(elsewhere)).toEqual(['timeout', 'timeout']);
       expect(await ask('default/far', service)).toBe(`default/web sees ${far.address}`);
       // On one bridge the answer is switched past the node, which alone could translate it back.
       const near1 = await ask('default/near', service);
@@ -161,4 +178,41 @@ describe.each(CAGES)('a World in a cage of $name', ({ options }) => {
       return [...stdout.matchAll(/packets (\d+)/g)].reduce((sum, [, packets]) => sum + Number(packets), 0);
     };
   });
+
+  it.each<Network>(['tunnel', 'vpc'])(
+    'has 10 nodes with 100 pods in under 20 s, network %s',
+    async (network) => {
+      const profile = profileOf({ network });
+      const nodes = defaultNodes(profile, 10);
+      const pods = nodes.flatMap((node) =>
+        Array.from(
+          { length: 10 },
+          (_, at): PodFacts => ({
+            namespace: 'default',
+            name: `${node.name}-${at}`,
+            node: node.name,
+            address: node.podCIDR?.at(10 + at) ?? EXTERNAL,
+            ...(at === 9 ? { listeners } : {}),
+          }),
+        ),
+      );
+      const world = buildCluster({ profile, nodes, pods });
+      const cage = await openCage(options);
+      try {
+        const start = performance.now();
+        await realise(world, cage);
+        expect(performance.now() - start).toBeLessThan(20_000);
+        await startListeners(world, cage);
+        const [first, last] = [hostOf(world, 'default/n1-0'), hostOf(world, 'default/n10-9')];
+        const target = new Endpoint(addressOf(last), EIGHTY);
+        expect(await probe(cage.exec(first.netns), { protocol: 'TCP', target })).toEqual({
+          verdict: 'reached',
+          sourceSeen: addressOf(first),
+          answeredBy: 'default/n10-9',
+        });
+      } finally {
+        await cage.close();
+      }
+    },
+  );
 });

@@ -11,7 +11,9 @@ import type { EventEmitter } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Exec, Running } from '../exec/exec.ts';
 import { Fault } from '../fault/fault.ts';
-import { Addr, type Endpoint, type Port } from '../ip/ip.ts';
+import { Addr, type Endpoint, type Port, type Protocol } from '../ip/ip.ts';
+import type { World } from '../world/world.ts';
+import type { Cage } from './cage.ts';
 
 /**
  * `reached`: an answer came. `refused`: a RST, an ICMP error, or no route at all. `timeout`: silence.
@@ -38,6 +40,8 @@ export interface ProbeAnswer {
 export interface ResponderPort {
   readonly protocol: ProbeProtocol;
   readonly port: Port;
+  /** Every IPv4 address unless said. */
+  readonly addr?: Addr;
 }
 
 /**
@@ -49,7 +53,7 @@ export async function startResponder(
   name: string,
   ports: readonly ResponderPort[],
 ): Promise<Running> {
-  const wanted = ports.map(({ protocol, port }) => `${protocol}/${port}`);
+  const wanted = ports.map(({ protocol, port, addr }) => `${protocol}/${addr ?? '0.0.0.0'}/${port}`);
   const running = await exec.start('perl', ['-e', RESPONDER, name, ...wanted], {
     stdout: 'pipe',
     stderr: 'pipe',
@@ -66,6 +70,28 @@ export async function startResponder(
     `${exec.place.name}: the responder '${name}' cannot listen: ${said}`,
     'free the port',
   );
+}
+
+/**
+ * Starts a responder on each host of the World that has listeners; it bears the host's name. Throws {@link Fault} FE011 for a
+ * protocol a responder does not speak.
+ */
+export async function startListeners(world: World, cage: Cage): Promise<Running[]> {
+  const hosts = [...world.hosts.values()].filter((host) => host.listeners.length > 0);
+  return await Promise.all(
+    hosts.map(({ name, netns, listeners }) =>
+      startResponder(
+        cage.exec(netns),
+        name,
+        listeners.map((listener) => ({ ...listener, protocol: spoken(name, listener.protocol) })),
+      ),
+    ),
+  );
+}
+
+function spoken(host: string, protocol: Protocol): ProbeProtocol {
+  if (protocol !== 'SCTP') return protocol;
+  throw new Fault('FE011', `'${host}' listens on SCTP, which no responder speaks`, 'leave it out');
 }
 
 export async function probe(
@@ -99,9 +125,9 @@ my ($name, @ports) = @ARGV;
 $SIG{CHLD} = 'IGNORE'; $| = 1;
 my $all = IO::Select->new;
 for (@ports) {
-  my ($protocol, $port) = split m{/};
+  my ($protocol, $addr, $port) = split m{/};
   my @how = $protocol eq 'TCP' ? (Listen => 128, ReuseAddr => 1) : ();
-  my $socket = IO::Socket::INET->new(Proto => lc $protocol, LocalPort => $port, @how);
+  my $socket = IO::Socket::INET->new(Proto => lc $protocol, LocalAddr => $addr, LocalPort => $port, @how);
   die "$protocol port $port: $!\n" unless $socket;
   $all->add($socket);
 }

@@ -65,9 +65,11 @@ const leavesBy = (name: string) => Match(Meta('oifname'), Word(name));
 const source = Payload('ip', 'saddr');
 const destination = Payload('ip', 'daddr');
 
-function anyOf(prefixes: readonly Prefix[]): AnonymousSet {
-  const element = (prefix: Prefix) => (prefix.isHost ? AddressValue(prefix.addr) : PrefixValue(prefix));
-  return AnonymousSet(prefixes.map(element));
+/** In the form in which nft lists it: a set in the order of its addresses, and one element without braces. */
+function anyOf(prefixes: readonly Prefix[]): AnonymousSet | PrefixValue | AddressValue {
+  const value = (prefix: Prefix) => (prefix.isHost ? AddressValue(prefix.addr) : PrefixValue(prefix));
+  const values = [...prefixes].sort((a, b) => a.addr.compare(b.addr)).map(value);
+  return values.length === 1 && values[0] !== undefined ? values[0] : AnonymousSet(values);
 }
 
 /** A rule a port, so that a drop names its port and what it may send from. */
