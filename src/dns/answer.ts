@@ -203,11 +203,14 @@ function serviceRecords(
   const targets = service.headless
     ? zone.endpoints(service).map((one) => endpointTarget(one, own))
     : [{ name: own, addresses: service.addresses, ports: service.ports }];
-  const pairs = targets.flatMap((target) =>
-    target.ports.filter(matches).map((port) => ({ target: target.name, port: port.port })),
+  const pairs = unique(
+    targets.flatMap((target) =>
+      target.ports.filter(matches).map((port) => ({ target: target.name, port: port.port })),
+    ),
   );
+  // Clients spread over records by weight (RFC 2782); as upstream, the weights of all add up to 100.
   const weight = Math.max(1, Math.floor(100 / Math.max(1, pairs.length)));
-  const answers = unique(pairs).map(
+  const answers = pairs.map(
     (pair): SrvAnswer => ({
       type: 'SRV',
       name: owner,
