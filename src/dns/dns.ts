@@ -17,7 +17,7 @@
  */
 import type { RequestListener } from 'node:http';
 import type { KubeClient } from '../client/client.ts';
-import { type Log, lineLog } from '../fault/log.ts';
+import { errorFields, type Log, lineLog } from '../fault/log.ts';
 import type { Endpoint } from '../ip/ip.ts';
 import type { Reply } from './answer.ts';
 import { Forwarder } from './forward.ts';
@@ -151,20 +151,25 @@ function responder(
     metrics.served({ ...client, type: query.question.type, rcode, seconds, bytes: bytes.length, isOwn });
     return bytes;
   };
+  // What cannot be answered for a defect of ours, or of another server's answer, fails this question and no other.
+  const failed = (query: Query, client: Client, since: number, error: unknown): Buffer => {
+    log.error('a question could not be answered', { name: query.question.name, ...errorFields(error) });
+    return bytesOf(query, FAILED, client, since);
+  };
   return (message, client) => {
     const taken = takeQuery(message);
     if (taken === undefined || 'refusal' in taken) return taken?.refusal;
     const { query } = taken;
     const since = performance.now();
-    const reply = resolve(zone, query.question, random, ask);
-    if (!(reply instanceof Promise)) return bytesOf(query, reply, client, since);
-    return reply.then(
-      (told) => bytesOf(query, told, client, since),
-      (error) => {
-        log.error('a question could not be forwarded', { name: query.question.name, error: String(error) });
-        return bytesOf(query, FAILED, client, since);
-      },
-    );
+    try {
+      const reply = resolve(zone, query.question, random, ask);
+      if (!(reply instanceof Promise)) return bytesOf(query, reply, client, since);
+      return reply
+        .then((told) => bytesOf(query, told, client, since))
+        .catch((error) => failed(query, client, since, error));
+    } catch (error) {
+      return failed(query, client, since, error);
+    }
   };
 }
 
