@@ -197,7 +197,6 @@ const PACKAGES: Readonly<Record<string, string>> = {
   nslookup: 'bind9-dnsutils',
   crun: 'crun',
   conmon: 'conmon',
-  socat: 'socat',
 };
 
 function missing(file: string, place: Place, cause?: Error): Fault {

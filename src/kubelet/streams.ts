@@ -9,6 +9,8 @@ import type { ContainerRuntime } from './runtime.ts';
 import type { Sandbox } from './sandbox.ts';
 import { exitStatus, failure, type Session, SUCCESS } from './session.ts';
 
+const CONNECT = new URL('./workloads/connect.pl', import.meta.url).pathname;
+
 /** What the client wants to be connected. */
 export interface StreamOptions {
   readonly stdin: boolean;
@@ -76,7 +78,7 @@ async function onTerminal(session: Session, command: CommandLine): Promise<Endin
 /**
  * Connects a client to a container's own streams. Output comes from the log, from the beginning: so the prompt that was
  * printed before the client came is seen, and nothing twice. Input goes to conmon's socket, which is of a type
- * (SOCK_SEQPACKET) that Node cannot speak and socat can.
+ * (SOCK_SEQPACKET) that Node cannot speak.
  */
 export async function serveAttach(
   session: Session,
@@ -106,22 +108,19 @@ async function attachInput(
   runtime: ContainerRuntime,
   record: ContainerRecord,
 ): Promise<Running> {
-  const socket = `UNIX-CONNECT:${runtime.attachSocket(record.id)},type=5`;
-  const running = await new Exec().start('socat', ['-', socket], { stdin: 'pipe' });
+  const args = [CONNECT, 'seqpacket', runtime.attachSocket(record.id)];
+  const running = await new Exec().start('perl', args, { stdin: 'pipe' });
   if (running.stdin !== null) pour(session, running.stdin);
   return running;
 }
-
-/** Long enough that a connection half closed stays open until one side ends it. */
-const HALF_CLOSED_S = '86400';
 
 /** Connects the client to a port of the pod's loopback address. */
 export async function servePortForward(session: Session, sandbox: Sandbox, port: number): Promise<void> {
   const here = new Exec();
   const place = sandbox.netns === undefined ? here : here.inside(sandbox.netns);
-  const args = ['-t', HALF_CLOSED_S, '-', `TCP4:127.0.0.1:${port}`];
-  const running = await place.start('socat', args, { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
-  session.gone.addEventListener('abort', () => running.kill('SIGKILL'));
+  const args = [CONNECT, 'tcp', '127.0.0.1', String(port)];
+  const running = await place.start('perl', args, { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
+  session.gone.addEventListener('abort', () => running.kill('SIGTERM'));
   if (running.stdin !== null) pour(session, running.stdin);
   const [said] = await Promise.all([
     running.stderr === null ? '' : text(running.stderr),
@@ -129,8 +128,8 @@ export async function servePortForward(session: Session, sandbox: Sandbox, port:
   ]);
   await session.end('stdin');
   const { code } = await running.ended;
-  const reason = /: ([^:]+)\s*$/.exec(said.trim())?.[1] ?? said.trim();
-  const message = `error forwarding port ${port} to pod ${sandbox.namespace}/${sandbox.name}: failed to connect to localhost:${port} inside the pod: ${reason}`;
+  const pod = `${sandbox.namespace}/${sandbox.name}`;
+  const message = `error forwarding port ${port} to pod ${pod}: failed to connect to localhost:${port} inside the pod: ${said.trim()}`;
   await session.finish(code === 0 || session.gone.aborted ? SUCCESS : failure(message));
 }
 

@@ -4,8 +4,8 @@
 # Promises: on every given port it answers HTTP/1.x, raw TCP (a line for a line) and UDP (a datagram for a datagram) with
 #   the pod, its namespace, node and address, the client's address and port as the server saw them, and the local
 #   address and port: as text, or as JSON for `Accept: application/json` or `?format=json`. GET /healthz answers `ok`.
-#   On SIGTERM it finishes what it has begun, still answers who comes within the next second (rules that send
-#   connections here take a moment to go), and ends with 0.
+#   On SIGTERM it finishes what it has begun and goes on answering while anybody comes (rules that send connections
+#   here take a moment to go); it ends with 0 after half a second of silence, after five seconds in any case.
 # Refuses: request bodies beyond 64 KB, HTTP/2, TLS.
 #
 # Perl, because perl-base is on every Debian machine and a pod of it weighs some 6 MB; Node would weigh ten times that.
@@ -18,7 +18,7 @@ use Fcntl qw(F_GETFL F_SETFL O_NONBLOCK);
 use IO::Select;
 use Socket qw(:DEFAULT :addrinfo IPPROTO_IPV6 IPV6_V6ONLY inet_ntop getnameinfo);
 
-use constant { BODY_LIMIT => 65_536, LAME_DUCK_S => 1, DRAIN_S => 5, IDLE_S => 75 };
+use constant { BODY_LIMIT => 65_536, QUIET_TICKS => 2, TICK_S => 0.25, DRAIN_S => 5, IDLE_S => 75 };
 
 my %about = (pod => '', namespace => '', node => '', ip => '');
 my @ports;
@@ -30,7 +30,8 @@ for (@ARGV) {
 @ports = (80) unless @ports;
 
 my $stopping_since;
-$SIG{TERM} = $SIG{INT} = sub { $stopping_since //= time };
+my $quiet = 0;
+$SIG{TERM} = $SIG{INT} = sub { $stopping_since //= time; $quiet = 0 };
 $SIG{PIPE} = 'IGNORE';
 $| = 1;
 
@@ -46,7 +47,8 @@ for my $port (@ports) {
 print "responder: pod $about{namespace}/$about{pod} answers HTTP, TCP and UDP on port @ports\n";
 
 while (1) {
-    my ($in, $out) = IO::Select->select($readable, $writable, undef, 0.25);
+    my ($in, $out) = IO::Select->select($readable, $writable, undef, TICK_S);
+    $quiet = $in || $out ? 0 : $quiet + 1;
     write_some($_) for @{ $out // [] };
     for my $socket (@{ $in // [] }) {
         my $id = fileno $socket // next;
@@ -61,15 +63,11 @@ while (1) {
     finish($now) if defined $stopping_since;
 }
 
-# Ends the process when the lame-duck second is over and nothing is in flight, or the drain bound has passed.
+# Ends the process when nobody has come for a while, or when it has drained for long enough.
 sub finish {
     my ($now) = @_;
-    my $since = $now - $stopping_since;
-    return if $since < LAME_DUCK_S + 1;
-    for my $state (values %client) {
-        drop($state) if $state->{in} eq '' && $state->{out} eq '';
-    }
-    exit 0 if !%client || $since > DRAIN_S;
+    my $in_flight = grep { $_->{in} ne '' || $_->{out} ne '' } values %client;
+    exit 0 if $quiet >= QUIET_TICKS && !$in_flight || $now - $stopping_since > DRAIN_S;
 }
 
 sub open_port {
