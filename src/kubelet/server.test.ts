@@ -212,6 +212,26 @@ describe('logs', () => {
     expect(await get('/containerLogs/default/talk/c?sinceSeconds=3600&tailLines=1')).toBe('200 no end yet\n');
   });
 
+  it('are rotated, and who follows misses nothing', async () => {
+    const flood = ['sh', '-c', 'seq 1 100000; while [ ! -e /go ]; do sleep 0.1; done; seq 100001 100010'];
+    await node.run('flood', {
+      restartPolicy: 'Never',
+      containers: [{ name: 'c', image: 'busybox', command: flood }],
+    });
+    const pod = await node.ready('flood');
+    const followed = get('/containerLogs/default/flood/c?follow=true');
+    const id = pod.status?.containerStatuses?.[0]?.containerID?.replace('crun://', '') ?? '';
+    const rotated = `/run/fairlead/kubelet-n1/containers/${id}/log.1`;
+    const waitForIt = `until [ -e ${rotated} ]; do sleep 0.1; done`;
+    await node.at().run({ file: 'timeout', args: ['10', 'sh', '-c', waitForIt] });
+    const exec = new Client(`/exec/default/flood/c?${command('touch', '/go')}&stdout=true`);
+    expect(await exec.ends()).toMatchObject({ status: 'Success' });
+    const lines = (await followed).replace('200 ', '').trimEnd().split('\n');
+    expect(lines).toHaveLength(100_010);
+    expect(lines.findIndex((line, at) => line !== String(at + 1))).toBe(-1);
+    expect(await get('/containerLogs/default/flood/c?tailLines=2')).toBe('200 100009\n100010\n');
+  });
+
   it('say why there is none', async () => {
     expect(await get('/containerLogs/default/box/c?previous=true')).toBe(
       '400 previous terminated container "c" in pod "box" not found',
