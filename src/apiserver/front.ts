@@ -6,12 +6,12 @@ import type { TLSSocket } from 'node:tls';
 import { errorFields, type Log } from '../fault/log.ts';
 import type { Pod, Status } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
+import { openApiTextAt } from '../kube/schema/openapi.ts';
 import { RequestProblem } from '../kube/schema/schema.ts';
 import { ADMIN, type Authenticator, type User } from './auth/authenticate.ts';
 import type { TokenSigner } from './auth/tokens.ts';
 import type { Answer, Call } from './call.ts';
 import { AGGREGATED, discoveryAt } from './discovery/discovery.ts';
-import { openApiAt } from './discovery/openapi.ts';
 import { VERSION } from './discovery/version.ts';
 import { type ApiRequest, type ApiResponse, headerOf } from './http.ts';
 import { negotiate, render } from './negotiate.ts';
@@ -106,8 +106,8 @@ export class Front {
   /** Discovery and OpenAPI. */
   #described(request: ApiRequest, path: string): Answer {
     const accept = headerOf(request, 'accept');
-    const openApi = openApiAt(path, accept);
-    if (openApi !== undefined) return openApi;
+    const openApi = openApiTextAt(path, accept);
+    if (openApi !== undefined) return { code: 200, ...openApi };
     const wanted = negotiate(accept, path === '/api' || path === '/apis' ? AGGREGATED : []);
     const body = discoveryAt(path, wanted, this.#options.address);
     if (body === undefined) throw noSuchPath();

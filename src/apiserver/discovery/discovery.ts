@@ -2,7 +2,7 @@
  * Discovery: what the server serves, in the old form (a request a group) and the aggregated one (apidiscovery.k8s.io v2 and
  * v2beta1, KEP-3352), which kubectl asks for first.
  */
-import { ALL_RESOURCES, apiVersionOf, type Resource } from '../../kube/resources.ts';
+import { ALL_RESOURCES, type Resource } from '../../kube/resources.ts';
 import type { Form, Wanted } from '../negotiate.ts';
 import { REVIEWS, type Review } from '../subresources/reviews.ts';
 
@@ -160,8 +160,3 @@ const discoveredReview = ({ plural, kind, group }: Review) => ({
   singularResource: kind.toLowerCase(),
   verbs: ['create'],
 });
-
-/** `/openapi/v3` serves a document a group version; these are they, as `api/v1`, `apis/apps/v1`. */
-export const OPENAPI_PATHS: readonly string[] = [
-  ...new Set(ALL_RESOURCES.map((one) => (one.group === '' ? 'api/v1' : `apis/${apiVersionOf(one)}`))),
-];

@@ -16,6 +16,8 @@ import { RESOURCES, type Resource } from '../../kube/resources.ts';
 import {
   clusterIPInUse,
   clusterIPOutOfRange,
+  dualStackNotConfigured,
+  familyNotConfigured,
   NO_CLUSTER_IP_LEFT,
   NO_NODE_PORT_LEFT,
   nodePortInUse,
@@ -157,6 +159,11 @@ export class ServiceAllocator {
   #allocateAddresses(spec: Spec, owner: string, taken: Taking, refuse: Refuse): void {
     joinClusterIPs(spec);
     const families = this.#familiesOf(spec);
+    const strange = families.findIndex((family) => !this.families.includes(family));
+    if (strange >= 0) throw refuse(familyNotConfigured(families[strange] ?? '', strange));
+    if (spec.ipFamilyPolicy === 'RequireDualStack' && this.families.length < 2) {
+      throw refuse(dualStackNotConfigured());
+    }
     spec.ipFamilies = [...families];
     spec.ipFamilyPolicy ??= families.length > 1 ? 'PreferDualStack' : 'SingleStack';
     if (spec.clusterIP === 'None') return;
