@@ -106,6 +106,8 @@ export class Bed {
         'link set eth0 up',
       ]);
     }
+    const sysctls = ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1', ...NO_REDIRECTS];
+    await this.node.run({ file: 'sysctl', args: ['-qw', ...sysctls] });
     for (const [name, host] of Object.entries(pods)) {
       await run('n1', [
         `link add v${name} type veth peer name eth0 netns ${name}`,
@@ -137,14 +139,12 @@ export class Bed {
       'route add default via fd00:192::11',
     ]);
     await run('client', ['route add default via 192.168.0.11', 'route add default via fd00:192::11']);
-    const sysctls = ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1', ...NO_REDIRECTS];
-    await this.node.run({ file: 'sysctl', args: ['-qw', ...sysctls] });
     // What no rule takes leaves for n2, which forwards nothing.
     await run('n1', ['route add default via 192.168.0.12', 'route add default via fd00:192::12']);
   }
 }
 
-/** Redirects to the client would use up what the kernel allows it of ICMP errors, and refusals are such. */
+/** Redirects would use up what the kernel allows a client of ICMP errors, and refusals are such. */
 const NO_REDIRECTS = ['all', 'default', 'eth0'].map((name) => `net.ipv4.conf.${name}.send_redirects=0`);
 
 export interface DialOptions {
