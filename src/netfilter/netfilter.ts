@@ -10,6 +10,8 @@
  * printNftRule(NftRule([Match(Payload('ip', 'daddr'), AddressValue(Addr.parse('10.0.0.1'))), Drop()]))
  * // 'ip daddr 10.0.0.1 drop'
  */
+export * from './iptables/difference.ts';
+export * from './iptables/parse.ts';
 export * from './iptables/print.ts';
 export * from './iptables/rule.ts';
 export * from './iptables/ruleset.ts';

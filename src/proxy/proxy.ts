@@ -11,6 +11,9 @@
  */
 export * from './config.ts';
 export * from './endpoints.ts';
+export { isProxyChain } from './iptables/chains.ts';
+export * from './iptables/compile.ts';
+export * from './iptables/ledger.ts';
 export * from './nftables/compile.ts';
 export { TABLE_NAME } from './nftables/frame.ts';
 export * from './nftables/ledger.ts';

@@ -29,6 +29,7 @@ import { DEFAULT_CONFIG, type NodeFacts, type ProxyConfig, type ProxyMode } from
 import type { Backend } from './backend.ts';
 import { HealthServers, type ListenAt } from './health.ts';
 import { DEFAULT_INTERVALS, type SyncIntervals } from './intervals.ts';
+import { IptablesBackend } from './iptables-backend.ts';
 import { ProxyMetrics } from './metrics.ts';
 import { NftablesBackend } from './nftables-backend.ts';
 import { nodeFactsOf } from './node-facts.ts';
@@ -143,10 +144,13 @@ export function runProxy(options: ProxyOptions): RunningProxy {
 /** Takes the rules of every mode out of the kernel: what `fairlead proxy --cleanup` does. */
 export async function cleanupProxy(exec: Exec): Promise<void> {
   const nobody: NodeFacts = { name: '', ips: [], podCIDRs: [] };
-  await new NftablesBackend(exec, nobody, DEFAULT_CONFIG).cleanup();
+  for (const mode of ['nftables', 'iptables'] as const) {
+    await makeBackend(mode, exec, nobody, DEFAULT_CONFIG).cleanup();
+  }
 }
 
 function makeBackend(mode: ProxyMode, exec: Exec, node: NodeFacts, config: ProxyConfig): Backend {
   if (mode === 'nftables') return new NftablesBackend(exec, node, config);
-  throw new Fault('FE006', `the proxy has no mode '${mode}' yet`, 'use nftables');
+  if (mode === 'iptables') return new IptablesBackend(exec, node, config);
+  throw new Fault('FE006', `the proxy has no mode '${mode}' yet`, 'use nftables or iptables');
 }

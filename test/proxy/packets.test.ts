@@ -3,12 +3,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EndpointSlice, Service } from '../../src/kube/objects.ts';
 import { DEFAULT_CONFIG, type ProxyConfig, planService } from '../../src/proxy/proxy.ts';
 import type { Backend } from '../../src/sync/backend.ts';
+import { IptablesBackend } from '../../src/sync/iptables-backend.ts';
 import { NftablesBackend } from '../../src/sync/nftables-backend.ts';
 import { Bed, N1, pods, saw } from './bed.ts';
 import { service, slice } from './scenario.ts';
 
 const BACKENDS = {
   nftables: (bed: Bed, config: ProxyConfig) => new NftablesBackend(bed.node, N1, config),
+  iptables: (bed: Bed, config: ProxyConfig) => new IptablesBackend(bed.node, N1, config),
 } as const;
 
 let bed: Bed;
@@ -17,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => bed.close());
 
-describe.each(Object.entries(BACKENDS))('%s', (_mode, make) => {
+describe.each(Object.entries(BACKENDS))('%s', (mode, make) => {
   let backend: Backend;
   beforeAll(async () => {
     backend = make(bed, DEFAULT_CONFIG);
@@ -77,7 +79,9 @@ describe.each(Object.entries(BACKENDS))('%s', (_mode, make) => {
         expect({ from, to, got: await bed.dial(from, to) }).toEqual({ from, to, got: ['refused'] });
       }
     }
-    expect(await bed.dial('pod1', '10.247.0.13:80', { protocol: 'udp' })).toEqual(['refused']);
+    // nftables mode refuses any port of a clusterIP that no Service has; iptables mode has no rule for it.
+    const other = await bed.dial('pod1', '10.247.0.13:81');
+    expect(other).toEqual([mode === 'nftables' ? 'refused' : 'timeout']);
   });
 
   it('serves a node port with policy Cluster, masqueraded', async () => {
@@ -193,10 +197,78 @@ describe.each(Object.entries(BACKENDS))('%s', (_mode, make) => {
     expect(await connection.ask()).toMatchObject({ pod: 'pod1' });
     await serve(held, slice('held', ['pod2', 'pod3']));
     expect(await connection.ask()).toMatchObject({ pod: 'pod1' });
+    // A daemon that starts anew without knowing of any Service yet takes the rules away, and no connection with them.
     const restarted = make(bed, DEFAULT_CONFIG);
     await restarted.restore();
     expect(await connection.ask()).toMatchObject({ pod: 'pod1' });
-    expect(await bed.dial('pod2', '10.247.0.22:80')).not.toEqual([{ pod: 'pod1', saw: '172.16.0.3' }]);
+    expect(pods(await bed.dial('pod2', '10.247.0.22:80'))).toEqual(['timeout']);
     await backend.restore();
+    expect(pods(await bed.dial('pod2', '10.247.0.22:80'))).not.toEqual(['timeout']);
+    expect(await connection.ask()).toMatchObject({ pod: 'pod1' });
+  });
+
+  it('finds the kernel as it left it, so that a restart changes nothing', async () => {
+    const all = service({
+      name: 'all',
+      clusterIP: '10.247.0.23',
+      ingress: ['100.64.1.23'],
+      spec: {
+        type: 'LoadBalancer',
+        externalTrafficPolicy: 'Local',
+        sessionAffinity: 'ClientIP',
+        loadBalancerSourceRanges: ['192.168.0.0/24', '10.9.0.0/16'],
+        healthCheckNodePort: 30999,
+        externalIPs: ['203.0.113.23'],
+        ports: [
+          { name: 'a', port: 80, nodePort: 30023 },
+          { name: 'b', port: 53, protocol: 'UDP', nodePort: 30024 },
+          { name: 'c', port: 99, protocol: 'SCTP' },
+        ],
+      },
+    });
+    const ports = [
+      { name: 'a', port: 8080 },
+      { name: 'b', port: 8080 },
+      { name: 'c', port: 8080 },
+    ];
+    await serve(all, { ...slice('all', ['pod1', 'pod3']), ports });
+    expect((await backend.restore()).transaction).toBe('');
+  });
+
+  it('changes only what a change of one endpoint asks for', async () => {
+    const small = service({ name: 'small', clusterIP: '10.247.0.24' });
+    await serve(small, slice('small', ['pod1', 'pod2']));
+    const text = await serve(small, slice('small', ['pod1', 'pod2', 'pod3']));
+    if (mode === 'nftables') {
+      expect(text).toContain(
+        'add element ip fairlead endpoints-tcp { 10.247.0.24 . 80 . 2 : 172.16.1.2 . 8080 }',
+      );
+      expect(text).not.toContain('table');
+      expect(text.split('\n').filter((line) => line.includes('element'))).toHaveLength(3);
+    } else {
+      expect(text.match(/^:KUBE-\S+/gm)?.map((line) => line.slice(0, 9))).toEqual([':KUBE-SVC', ':KUBE-SEP']);
+      expect(text).not.toContain('KUBE-SERVICES');
+    }
+  });
+
+  it('takes everything of its own away and leaves the rest', async () => {
+    const foreign =
+      mode === 'nftables'
+        ? ['nft', 'add', 'table', 'ip', 'foreign']
+        : ['iptables', '-t', 'nat', '-N', 'FOREIGN'];
+    const [file = '', ...args] = foreign;
+    await bed.node.run({ file, args });
+    await backend.cleanup();
+    expect(await backend.intact()).toBe(false);
+    const { stdout } = await bed.node.run(
+      mode === 'nftables'
+        ? { file: 'nft', args: ['list', 'tables'] }
+        : { file: 'iptables-save', args: ['-t', 'nat'] },
+    );
+    expect(stdout).toContain(mode === 'nftables' ? 'ip foreign' : ':FOREIGN');
+    expect(stdout).not.toMatch(/fairlead|KUBE-/);
+    await backend.restore();
+    expect(await backend.intact()).toBe(true);
+    expect(pods(await bed.dial('pod2', '10.247.0.11:80'))).toEqual(['pod1']);
   });
 });

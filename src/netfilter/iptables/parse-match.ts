@@ -1,0 +1,140 @@
+import { Prefix } from '../../ip/ip.ts';
+import {
+  AddrType,
+  Comment,
+  Conntrack,
+  type ConntrackState,
+  type IptablesMatch,
+  Mark,
+  MatchSet,
+  type PortRange,
+  Recent,
+  Statistic,
+  TransportPorts,
+  UnmodelledMatch,
+} from './rule.ts';
+
+/** What `-m MODULE` and the words after it say; a form that is not modelled is kept as it is. */
+export function parseMatch(module: string, words: readonly string[]): IptablesMatch {
+  return MODULES[module]?.(optionsOf(words)) ?? UnmodelledMatch(['-m', module, ...words]);
+}
+
+/** An option with what follows it, up to the next option. */
+interface Option {
+  readonly not: boolean;
+  readonly name: string;
+  readonly values: readonly string[];
+}
+
+function optionsOf(words: readonly string[]): Option[] {
+  const options: { not: boolean; name: string; values: string[] }[] = [];
+  let not = false;
+  for (const word of words) {
+    const last = options.at(-1);
+    if (word === '!') not = true;
+    else if (word.startsWith('--') || last === undefined) {
+      options.push({ not, name: word, values: [] });
+      not = false;
+    } else last.values.push(word);
+  }
+  return options;
+}
+
+/** The single option of a match that has one, if it is `name` with `count` values. */
+function only(options: readonly Option[], name: string, count = 1): Option | undefined {
+  const [option] = options;
+  return options.length === 1 && option?.name === name && option.values.length === count ? option : undefined;
+}
+
+/** Each gives undefined for a form it does not model. */
+const MODULES: Readonly<Record<string, (options: readonly Option[]) => IptablesMatch | undefined>> = {
+  comment: (options) => {
+    const option = only(options, '--comment');
+    return option && Comment(option.values[0] ?? '');
+  },
+  tcp: (options) => transport('tcp', options),
+  udp: (options) => transport('udp', options),
+  sctp: (options) => transport('sctp', options),
+  addrtype: (options) => {
+    const option = only(options, '--src-type') ?? only(options, '--dst-type');
+    return (
+      option && AddrType(option.name === '--src-type' ? 'src' : 'dst', option.values[0] ?? '', option.not)
+    );
+  },
+  conntrack: (options) => {
+    const option = only(options, '--ctstate');
+    return option && Conntrack((option.values[0] ?? '').split(',') as ConntrackState[], option.not);
+  },
+  mark: (options) => {
+    const option = only(options, '--mark');
+    const masked = parseMasked(option?.values[0]);
+    return option && masked && Mark(masked.value, masked.mask, option.not);
+  },
+  statistic: (options) => {
+    const [mode, probability] = options;
+    if (options.length !== 2 || mode?.values[0] !== 'random' || probability?.not !== false) return undefined;
+    return probability.name === '--probability' ? Statistic(Number(probability.values[0])) : undefined;
+  },
+  recent,
+  set: (options) => {
+    const option = only(options, '--match-set', 2);
+    const [set = '', fields = ''] = option?.values ?? [];
+    return option && MatchSet(set, fields.split(',') as ('src' | 'dst')[], option.not);
+  },
+};
+
+function transport(module: TransportPorts['module'], options: readonly Option[]): TransportPorts | undefined {
+  const ports: { source?: PortRange; destination?: PortRange } = {};
+  for (const option of options) {
+    const range = rangeOf(option);
+    if (option.name === '--sport' && range !== undefined) ports.source = range;
+    else if (option.name === '--dport' && range !== undefined) ports.destination = range;
+    else return undefined;
+  }
+  return TransportPorts(module, ports);
+}
+
+function rangeOf({ values, not }: Option): PortRange | undefined {
+  const [from, to = from] = (values[0] ?? '').split(':').map(Number);
+  if (from === undefined || to === undefined || Number.isNaN(from + to)) return undefined;
+  return { from, to, not };
+}
+
+const OPERATIONS = {
+  '--rcheck': 'rcheck',
+  '--set': 'set',
+  '--update': 'update',
+  '--remove': 'remove',
+} as const;
+
+function recent(options: readonly Option[]): Recent | undefined {
+  let [operation, not]: [Recent['operation'] | undefined, boolean] = [undefined, false];
+  let list = 'DEFAULT';
+  const rest: { seconds?: number; reap?: boolean } = {};
+  for (const option of options) {
+    if (option.name in OPERATIONS) {
+      operation = OPERATIONS[option.name as keyof typeof OPERATIONS];
+      not = option.not;
+    } else if (option.name === '--name') list = option.values[0] ?? '';
+    else if (option.name === '--seconds') rest.seconds = Number(option.values[0]);
+    else if (option.name === '--reap') rest.reap = true;
+    // The whole source address is what counts unless something else is said.
+    else if (option.name !== '--rsource' && !isFullMask(option)) return undefined;
+  }
+  return operation && Recent(operation, list, { ...rest, not });
+}
+
+const isFullMask = ({ name, values }: Option): boolean =>
+  name === '--mask' && /^(255\.255\.255\.255|ffff(:ffff){7})$/i.test(values[0] ?? '');
+
+/** `0x4000/0x4000`, or a value alone for a mask of all ones. */
+export function parseMasked(text: string | undefined): { value: number; mask: number } | undefined {
+  const [value, mask = 0xffffffff] = (text ?? '').split('/').map(Number);
+  return value === undefined || Number.isNaN(value + mask) ? undefined : { value, mask };
+}
+
+/** A prefix as iptables-save prints it: always with its length, or with a dotted mask where that is no prefix. */
+export function parsePrefix(text: string): Prefix | undefined {
+  const length = text.includes('/') ? '' : text.includes(':') ? '/128' : '/32';
+  return /\/\d+\./.test(text) ? undefined : Prefix.parse(text + length);
+}

@@ -1,0 +1,104 @@
+import type { Family } from '../../ip/ip.ts';
+import {
+  differenceOfIptables,
+  IptablesChain,
+  type IptablesRule,
+  IptablesRuleset,
+  IptablesTable,
+  type IptablesTableName,
+  type IptablesTransaction,
+  printIptablesRule,
+} from '../../netfilter/netfilter.ts';
+import { Claims } from '../claims.ts';
+import type { NodeFacts, ProxyConfig } from '../config.ts';
+import type { ServicePlan } from '../plan.ts';
+import {
+  compileIptablesFragment,
+  type IptablesContext,
+  type IptablesFragment,
+  iptablesContext,
+} from './fragment.ts';
+import { frameTables, SHARED_CHAINS, type SharedChain } from './frame.ts';
+
+/**
+ * The tables of one family as the frame and what each Service adds to it. {@link transactions} rewrites the chains of the
+ * Services that changed and edits the chains all share, as `iptables-restore --noflush` takes it.
+ */
+export class IptablesLedger {
+  readonly family: Family;
+  readonly #context: IptablesContext;
+  readonly #frame: readonly IptablesTable[];
+  readonly #fragments = new Map<string, IptablesFragment>();
+  readonly #chains = new Claims<IptablesChain>();
+  /** The shared chains as they were at the last {@link settle}, where they have changed since. */
+  readonly #before = new Map<SharedChain, readonly IptablesRule[]>();
+
+  constructor(family: Family, node: NodeFacts, config: ProxyConfig) {
+    this.family = family;
+    this.#context = iptablesContext(family, node, config);
+    this.#frame = frameTables(family, node, config);
+  }
+
+  /** Takes in a Service's plan in place of the one before; undefined removes the Service. */
+  replace(service: string, plan: ServicePlan | undefined): void {
+    const before = this.#fragments.get(service);
+    const after = plan === undefined ? undefined : compileIptablesFragment(this.#context, plan);
+    for (const shared of SHARED_CHAINS) {
+      const changes = textsOf(before?.shared.get(shared)) !== textsOf(after?.shared.get(shared));
+      if (changes && !this.#before.has(shared)) this.#before.set(shared, this.#rulesOf(shared));
+    }
+    const kept = new Set(after?.chains.map((chain) => chain.name));
+    for (const chain of after?.chains ?? []) this.#chains.claim(chain.name, service, chain);
+    for (const { name } of before?.chains ?? []) if (!kept.has(name)) this.#chains.release(name, service);
+    if (after === undefined) this.#fragments.delete(service);
+    else this.#fragments.set(service, after);
+  }
+
+  /** What leads from the tables as they were at the last {@link settle} to the tables as they are. */
+  transactions(): IptablesTransaction[] {
+    const changed = (table: IptablesTableName, side: 'before' | 'after') => {
+      const shared = [...this.#before].flatMap(([name, before]) => {
+        const [where, chain = ''] = name.split(' ');
+        return where === table
+          ? [IptablesChain(chain, side === 'before' ? before : this.#rulesOf(name))]
+          : [];
+      });
+      const own = table === 'nat' ? Array.from(this.#chains.changes(), (change) => change[side]) : [];
+      return IptablesTable(table, [...shared, ...own.filter((chain) => chain !== undefined)]);
+    };
+    return (['filter', 'nat'] as const).map((table) =>
+      differenceOfIptables(changed(table, 'before'), changed(table, 'after')),
+    );
+  }
+
+  /** Takes the present tables as the kernel's. */
+  settle(): void {
+    this.#before.clear();
+    this.#chains.settle();
+  }
+
+  /** The whole, with the kernel's own chains holding the jumps to ours and nothing else. */
+  ruleset(): IptablesRuleset {
+    const tables = this.#frame.map((table) => {
+      const chains = [...table.chains.values()].map((chain) => {
+        const shared = SHARED_CHAINS.find((name) => name === `${table.name} ${chain.name}`);
+        return shared === undefined ? chain : { ...chain, rules: this.#rulesOf(shared) };
+      });
+      const own = table.name === 'nat' ? Array.from(this.#chains.entries(), ([, chain]) => chain) : [];
+      return IptablesTable(table.name, [...chains, ...own]);
+    });
+    return IptablesRuleset(this.family, tables);
+  }
+
+  /** The rules of the Services, then those of the frame: kube-proxy's last rule must stay the last. */
+  #rulesOf(shared: SharedChain): readonly IptablesRule[] {
+    const [table, chain = ''] = shared.split(' ');
+    const frame = this.#frame.find((one) => one.name === table)?.chains.get(chain)?.rules ?? [];
+    const rules: IptablesRule[] = [];
+    for (const fragment of this.#fragments.values()) rules.push(...(fragment.shared.get(shared) ?? []));
+    return [...rules, ...frame];
+  }
+}
+
+const textsOf = (rules: readonly IptablesRule[] | undefined): string =>
+  rules?.map(printIptablesRule).join('\n') ?? '';
