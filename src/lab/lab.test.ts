@@ -42,7 +42,10 @@ describe.each(CAGES)('a World in a cage of $name', ({ options }) => {
     const near = pod('near', n1, 11);
     const far = pod('far', n2, 10);
     const vpcHost = { name: 'ecs', address: Addr.parse('192.168.3.100'), listeners };
-    const outside = [{ name: 'external', address: EXTERNAL, listeners }];
+    const outside = [
+      { name: 'external', address: EXTERNAL, listeners },
+      { name: 'second', address: Addr.parse('198.51.100.10') },
+    ];
     const world = buildCluster({ profile, nodes, pods: [web, near, far], vpcHosts: [vpcHost], outside });
     let cage: Cage;
 
@@ -97,6 +100,7 @@ describe.each(CAGES)('a World in a cage of $name', ({ options }) => {
       expect(await ask('n1', EXTERNAL)).toBe(`external sees ${elastic(n1)}`);
       expect(await ask('external', elastic(n1))).toBe(`n1 sees ${EXTERNAL}`);
       expect(await ask('external', elastic(n1), 'UDP')).toBe(`n1 sees ${EXTERNAL}`);
+      expect(await ask('second', elastic(n1))).toBe('n1 sees 198.51.100.10');
       expect(await ask('n2', elastic(n1))).toBe(`n1 sees ${elastic(n2)}`);
     });
 

@@ -22,7 +22,7 @@ export interface ClusterFacts {
   readonly controlPlane?: MachineFacts | null;
   /** Machines of the VPC outside the cluster; none unless said. */
   readonly vpcHosts?: readonly MachineFacts[];
-  /** Machines outside the VPC; one named `external` unless said. At most one can be had now: a VPC has one gateway. */
+  /** Machines outside the VPC; one named `external` unless said. */
   readonly outside?: readonly MachineFacts[];
 }
 
@@ -34,7 +34,6 @@ export function buildCluster(facts: ClusterFacts): World {
   const { profile, vpcHosts = [], outside = [{ name: EXTERNAL, address: EXTERNAL_CLIENT }] } = facts;
   const nodes = withSeconds(profile, facts.nodes);
   checkNodes(profile, nodes);
-  checkOutside(outside);
   const { controlPlane = { name: CONTROL_PLANE, address: controlPlaneAddress(profile) } } = facts;
   const masters = controlPlane === null ? [] : [controlPlane];
   const { router, links } = fabric(profile, nodes, [...masters, ...vpcHosts], outside);
@@ -86,12 +85,6 @@ function checkNodes({ network, podCIDR, vpcCIDR }: ClusterProfile, nodes: readon
     }
   }
   if (network !== 'eni') for (const node of nodes) podRange(node);
-}
-
-/** Each port outside would need elastic addresses of its own to tell what leaves by which. */
-function checkOutside(outside: readonly MachineFacts[]): void {
-  if (outside.length <= 1) return;
-  throw new Fault('FE011', 'there are two machines outside the VPC', 'describe one');
 }
 
 function byName(hosts: readonly Host[]): Map<string, Host> {

@@ -114,12 +114,15 @@ function byKey(elements: readonly NftElement[]): Map<string, NftElement> {
 
 function elasticChains({ outside }: policies.ElasticAddresses): NftChain[] {
   const cameByElastic = Match(Ct('status'), Word('dnat'));
+  const isOriginal = Match(Ct('direction'), Word('original'));
+  const toElsewhere = Match(destination, SetReference('elastic'), '!=');
   const hasNoElastic = Match(source, SetReference('inside'), '!=');
   const toElastic = Snat(Lookup(source, 'elastic-of'));
+  const entersInside = outside.map((name) => Match(Meta('iifname'), Word(name), '!='));
   return [
     NftChain(
       'arrive',
-      [dropped(entersBy(outside), Match(destination, SetReference('elastic'), '!='))],
+      outside.map((name) => dropped(entersBy(name), toElsewhere)),
       NftHook('filter', 'prerouting', RAW),
     ),
     NftChain(
@@ -130,19 +133,14 @@ function elasticChains({ outside }: policies.ElasticAddresses): NftChain[] {
     NftChain(
       'leave',
       [
-        dropped(leavesBy(outside), hasNoElastic),
-        dropped(
-          Match(Meta('iifname'), Word(outside), '!='),
-          cameByElastic,
-          Match(Ct('direction'), Word('original')),
-          hasNoElastic,
-        ),
+        ...outside.map((name) => dropped(leavesBy(name), hasNoElastic)),
+        dropped(...entersInside, cameByElastic, isOriginal, hasNoElastic),
       ],
       NftHook('filter', 'forward', FILTER),
     ),
     NftChain(
       'postrouting',
-      [rule(leavesBy(outside), toElastic), rule(cameByElastic, toElastic)],
+      [...outside.map((name) => rule(leavesBy(name), toElastic)), rule(cameByElastic, toElastic)],
       NftHook('nat', 'postrouting', SRCNAT),
     ),
   ];

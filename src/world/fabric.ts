@@ -63,10 +63,7 @@ export function fabric(
       (port): Neighbour => ({ interface: port.name, addr: port.addr, mac: macs.own(port.addr) }),
     ),
     sysctls: { ipForward: true, rpFilter: 0, bridgeNfCallIptables: false },
-    policies: [
-      sourceCheck(inside),
-      ...gates.map(({ name }) => elasticAddresses(name, [...nodes, ...vpcMachines])),
-    ],
+    policies: [sourceCheck(inside), elasticAddresses(gates, [...nodes, ...vpcMachines])],
   };
   const link = ({ name, machine }: Port): Link => ({ a: { host: ROUTER, interface: name }, b: machine });
   return { router, links: ports.map(link) };
@@ -122,13 +119,13 @@ function sourceCheck(ports: readonly Port[]): SourceCheck {
 }
 
 function elasticAddresses(
-  outside: string,
+  gates: readonly Port[],
   machines: readonly (NodeFacts | MachineFacts)[],
 ): ElasticAddresses {
   const pairs = machines.flatMap(({ elastic, address }) =>
     elastic === undefined ? [] : [{ elastic, inside: address }],
   );
-  return { kind: 'elastic-addresses', outside, pairs };
+  return { kind: 'elastic-addresses', outside: gates.map(({ name }) => name), pairs };
 }
 
 /** A machine beside the nodes. */

@@ -15,13 +15,13 @@ export interface SourceCheck {
 
 /**
  * A 1:1 NAT between elastic and inside addresses. To an elastic address: the destination becomes the inside one. What
- * leaves by `outside`, or came by an elastic address, has its source changed to the elastic one of its inside address.
+ * leaves by an interface of `outside`, or came by an elastic address, has its source changed to the elastic one of its inside address.
  * Whatever would have to be changed and has no elastic address is dropped, and so is what comes from outside to any
  * other address.
  */
 export interface ElasticAddresses {
   readonly kind: 'elastic-addresses';
-  readonly outside: string;
+  readonly outside: readonly string[];
   readonly pairs: readonly { readonly elastic: Addr; readonly inside: Addr }[];
 }
 
