@@ -7,6 +7,7 @@ import type { Log } from '../fault/log.ts';
 import type { Prefix } from '../ip/prefix.ts';
 import type {
   ConfigMap,
+  ControllerRevision,
   Deployment,
   EndpointSlice,
   Endpoints,
@@ -22,6 +23,7 @@ import type {
 } from '../kube/objects.ts';
 import { ALL_RESOURCES, RESOURCES, type Resource } from '../kube/resources.ts';
 import { controllerOf, labelPairs } from './metadata.ts';
+import { unlessNamespaceEnds } from './namespace-ending.ts';
 
 /** What every controller is given. */
 export interface Context {
@@ -51,6 +53,7 @@ export interface Informers {
   readonly deployments: Informer<Deployment>;
   readonly replicasets: Informer<ReplicaSet>;
   readonly statefulsets: Informer<StatefulSet>;
+  readonly controllerrevisions: Informer<ControllerRevision>;
   /** Every resource's informer, those above among them. */
   readonly all: ReadonlyMap<Resource, Informer<KubeObject>>;
 }
@@ -108,6 +111,7 @@ export function startInformers(client: KubeClient, signal: AbortSignal, clock: C
     deployments: start<Deployment>(RESOURCES.deployments),
     replicasets: start<ReplicaSet>(RESOURCES.replicasets, owned),
     statefulsets: start<StatefulSet>(RESOURCES.statefulsets, namespaced),
+    controllerrevisions: start<ControllerRevision>(RESOURCES.controllerrevisions, owned),
   };
   for (const resource of ALL_RESOURCES) {
     if (!all.has(resource) && resource !== RESOURCES.events) start(resource);
@@ -130,7 +134,7 @@ export function queueOf(
   const { signal, clock, log, random } = context;
   return new WorkQueue({
     name,
-    sync,
+    sync: (key) => unlessNamespaceEnds(() => sync(key)),
     signal,
     clock,
     log: log.with({ controller: name }),

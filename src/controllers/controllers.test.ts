@@ -307,6 +307,15 @@ describe('a StatefulSet', () => {
       (pod) => pod.spec?.containers[0]?.image,
     );
     expect(images.toSorted()).toEqual(['nginx', 'nginx', 'nginx:2']);
+    const gone = pods.find((pod) => nameOf(pod) === 'db-0')?.metadata?.uid;
+    await client.delete(RESOURCES.pods, { name: 'db-0', namespace });
+    const again = await untilPods(namespace, 'db-0 anew', (all) =>
+      all.some(
+        (pod) => nameOf(pod) === 'db-0' && pod.metadata?.uid !== gone && pod.status?.phase === 'Running',
+      ),
+    );
+    const first = again.find((pod) => nameOf(pod) === 'db-0');
+    expect(first?.spec?.containers[0]?.image).toBe('nginx');
     await client.patch(RESOURCES.statefulsets, { name: 'db', namespace }, 'merge', {
       spec: { updateStrategy: { rollingUpdate: { partition: 0 } }, replicas: 2 },
     });

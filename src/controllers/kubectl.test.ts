@@ -1,6 +1,8 @@
 import { access } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Exec } from '../exec/exec.ts';
+import type { StatefulSet } from '../kube/objects.ts';
+import { RESOURCES } from '../kube/resources.ts';
 import { startTestCluster, type TestCluster } from './test-cluster.ts';
 
 /** The oldest and the newest kubectl of the machine, and the one its users get. */
@@ -89,5 +91,37 @@ describe.each(KUBECTLS)('%s', (file) => {
     expect(await kubectl('get', 'endpoints', 'web')).toMatch(
       /web +172\.16\.\d+\.\d+:80,172\.16\.\d+\.\d+:80 /,
     );
+  });
+
+  it('follows a StatefulSet and takes it back', async () => {
+    await cluster.client.create<StatefulSet>(RESOURCES.statefulsets, {
+      metadata: { name: 'db', namespace },
+      spec: {
+        serviceName: 'db',
+        replicas: 2,
+        selector: { matchLabels: { app: 'db' } },
+        template: {
+          metadata: { labels: { app: 'db' } },
+          spec: { containers: [{ name: 'c', image: 'db:1' }] },
+        },
+      },
+    });
+    await kubectl('rollout', 'status', 'statefulset/db', '--timeout=20s');
+    await kubectl('set', 'image', 'statefulset/db', 'c=db:2');
+    expect(await kubectl('rollout', 'status', 'statefulset/db', '--timeout=20s')).toContain(
+      'partitioned roll out complete: 2 new pods have been updated',
+    );
+    expect(await kubectl('rollout', 'history', 'statefulset/db')).toMatch(/\n1 .*\n2 /);
+    await kubectl('rollout', 'undo', 'statefulset/db');
+    await kubectl('rollout', 'status', 'statefulset/db', '--timeout=20s');
+    const images = await kubectl(
+      'get',
+      'pods',
+      '-l',
+      'app=db',
+      '-o',
+      'jsonpath={.items[*].spec.containers[0].image}',
+    );
+    expect(images).toBe('db:1 db:1');
   });
 });

@@ -16,6 +16,7 @@ import {
   nameOf,
   namespaceOf,
 } from './metadata.ts';
+import { isNamespaceEnding } from './namespace-ending.ts';
 import { OwnWrites } from './own-writes.ts';
 import { availableIn, isActive, isReady } from './pods.ts';
 import { rankForDeletion } from './rank.ts';
@@ -95,7 +96,7 @@ export function startReplicaSets(context: Context): void {
       writes.put(pod);
       events.event(set, 'Normal', 'SuccessfulCreate', `Created pod: ${nameOf(pod)}`);
     } catch (error) {
-      if (isNamespaceEnding(error)) return;
+      if (isNamespaceEnding(error)) throw error;
       const message = error instanceof Error ? error.message : String(error);
       events.event(set, 'Warning', 'FailedCreate', `Error creating: ${message}`);
       throw error;
@@ -192,8 +193,3 @@ export function podOf(set: ReplicaSet, random: () => number): Pod {
     ...(spec === undefined ? {} : { spec }),
   };
 }
-
-/** The namespace is being deleted, and this object with it: there is nothing to tell and nothing to try again. */
-export const isNamespaceEnding = (error: unknown): boolean =>
-  error instanceof ApiError &&
-  (error.status.details?.causes?.some(({ reason }) => reason === 'NamespaceTerminating') ?? false);

@@ -4,7 +4,6 @@ import type { ConfigMap, KubeObject, Namespace, ServiceAccount } from '../kube/o
 import { RESOURCES } from '../kube/resources.ts';
 import { type Context, queueOf } from './context.ts';
 import { isDeleting, nameOf, namespaceOf } from './metadata.ts';
-import { isNamespaceEnding } from './replica-set.ts';
 
 const ACCOUNT = 'default';
 const ROOT_CA = 'kube-root-ca.crt';
@@ -53,11 +52,11 @@ export function startServiceAccounts(context: Context): void {
   }
 }
 
-/** The server may make the account itself, and the namespace may be on its way out. */
+/** The server may make the account itself. */
 async function make(create: () => Promise<unknown>): Promise<void> {
   try {
     await create();
   } catch (error) {
-    if (!ApiError.is(error, 'AlreadyExists') && !isNamespaceEnding(error)) throw error;
+    if (!ApiError.is(error, 'AlreadyExists')) throw error;
   }
 }

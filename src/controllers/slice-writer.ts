@@ -114,7 +114,13 @@ export class SliceWriter {
       metadata: { ...slice.metadata, labels: { ...labels } },
       ...bodyOf(content),
     };
-    this.#writes.put(await this.#context.client.update(RESOURCES.endpointslices, next));
+    try {
+      this.#writes.put(await this.#context.client.update(RESOURCES.endpointslices, next));
+    } catch (error) {
+      if (!ApiError.is(error, 'NotFound')) throw error;
+      // Somebody deleted it; when the watch says so, the Service is looked at again.
+      this.#writes.drop(slice);
+    }
   }
 }
 

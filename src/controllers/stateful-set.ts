@@ -3,7 +3,7 @@
  * headless Service. Volumes are not claimed: claim templates need a storage provisioner, which this cluster does not have.
  */
 import { ApiError } from '../client/client.ts';
-import { keyOf, type Pod, type StatefulSet } from '../kube/objects.ts';
+import { type ControllerRevision, keyOf, type Pod, type StatefulSet } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { claim } from './claim.ts';
 import { type Context, queueOf, recorderOf } from './context.ts';
@@ -15,10 +15,11 @@ import {
   nameOf,
   namespaceOf,
 } from './metadata.ts';
+import { isNamespaceEnding } from './namespace-ending.ts';
 import { OwnWrites } from './own-writes.ts';
 import { availableIn, isAvailable, isFinished, isReady } from './pods.ts';
-import { isNamespaceEnding } from './replica-set.ts';
-import { hashName, sameJson } from './same-json.ts';
+import { sameJson } from './same-json.ts';
+import { type History, StatefulSetHistory, templateOf } from './stateful-set-history.ts';
 import { planStatefulSet, type Replica, type StatefulSetGoal } from './stateful-set-plan.ts';
 
 const REVISION = 'controller-revision-hash';
@@ -26,6 +27,7 @@ const REVISION = 'controller-revision-hash';
 export function startStatefulSets(context: Context): void {
   const { client, informers, clock } = context;
   const writes = new OwnWrites(informers.pods);
+  const histories = new StatefulSetHistory(context);
   const events = recorderOf(context, 'statefulset-controller');
   const queue = queueOf(context, 'statefulset', sync, 4);
 
@@ -43,7 +45,11 @@ export function startStatefulSets(context: Context): void {
   }
 
   async function sync(key: string): Promise<void> {
-    await Promise.all([informers.pods.synced, informers.statefulsets.synced]);
+    await Promise.all([
+      informers.pods.synced,
+      informers.statefulsets.synced,
+      informers.controllerrevisions.synced,
+    ]);
     const set = informers.statefulsets.get(key);
     if (set === undefined || isDeleting(set)) return;
     const pods = await claim({
@@ -55,17 +61,24 @@ export function startStatefulSets(context: Context): void {
       writes,
       adopts: (pod) => ordinalOf(set, pod) !== undefined,
     });
-    const goal = goalOf(set);
+    const history = await histories.note(set);
+    const goal = goalOf(set, history);
     const replicas = pods.flatMap((pod) => replicaOf(set, pod, clock.now()));
     const { create, remove } = planStatefulSet(goal, replicas);
     await Promise.all([
-      ...create.map((ordinal) => createPod(set, ordinal, goal.updateRevision)),
+      ...create.map((ordinal) =>
+        createPod(set, ordinal, isOld(goal, ordinal) ? history.current : history.update),
+      ),
       ...remove.map((ordinal) => deletePod(set, pods, ordinal)),
     ]);
     await writeStatus(set, pods, goal);
+    await histories.prune(
+      set,
+      new Set([nameOf(history.current), nameOf(history.update), ...pods.map(revisionIn)]),
+    );
   }
 
-  async function createPod(set: StatefulSet, ordinal: number, revision: string): Promise<void> {
+  async function createPod(set: StatefulSet, ordinal: number, revision: ControllerRevision): Promise<void> {
     const name = `${nameOf(set)}-${ordinal}`;
     try {
       writes.put(await client.create<Pod>(RESOURCES.pods, podOf(set, ordinal, revision), namespaceOf(set)));
@@ -76,7 +89,7 @@ export function startStatefulSets(context: Context): void {
         `create Pod ${name} in StatefulSet ${nameOf(set)} successful`,
       );
     } catch (error) {
-      if (isNamespaceEnding(error)) return;
+      if (isNamespaceEnding(error)) throw error;
       const why = error instanceof Error ? error.message : String(error);
       const message = `create Pod ${name} in StatefulSet ${nameOf(set)} failed error: ${why}`;
       events.event(set, 'Warning', 'FailedCreate', message);
@@ -130,7 +143,7 @@ const zeroStatus = {
 function statusOf(set: StatefulSet, pods: readonly Pod[], goal: StatefulSetGoal, now: number) {
   const living = pods.filter((pod) => !isFinished(pod));
   const at = (revision: string) =>
-    living.filter((pod) => !isDeleting(pod) && pod.metadata?.labels?.[REVISION] === revision).length;
+    living.filter((pod) => !isDeleting(pod) && revisionIn(pod) === revision).length;
   const available = living.filter((pod) => isAvailable(pod, set.spec?.minReadySeconds ?? 0, now)).length;
   const updated = at(goal.updateRevision);
   const ready = living.filter(isReady).length;
@@ -149,17 +162,23 @@ function statusOf(set: StatefulSet, pods: readonly Pod[], goal: StatefulSetGoal,
   };
 }
 
-function goalOf(set: StatefulSet): StatefulSetGoal {
-  const { replicas = 1, ordinals, podManagementPolicy, updateStrategy, template } = set.spec ?? {};
+function goalOf(set: StatefulSet, { update }: History): StatefulSetGoal {
+  const { replicas = 1, ordinals, podManagementPolicy, updateStrategy } = set.spec ?? {};
   const rolling = updateStrategy?.type !== 'OnDelete';
   return {
     start: ordinals?.start ?? 0,
     replicas,
     parallel: podManagementPolicy === 'Parallel',
-    updateRevision: `${nameOf(set)}-${hashName(template)}`,
+    updateRevision: nameOf(update),
     partition: rolling ? (updateStrategy?.rollingUpdate?.partition ?? 0) : undefined,
   };
 }
+
+const revisionIn = (pod: Pod): string => pod.metadata?.labels?.[REVISION] ?? '';
+
+/** Below the partition a pod is made anew as it was. */
+const isOld = ({ start, partition = 0 }: StatefulSetGoal, ordinal: number): boolean =>
+  ordinal < start + partition;
 
 /** The number at the end of the pod's name, if the rest is the set's name. */
 export function ordinalOf(set: StatefulSet, pod: Pod): number | undefined {
@@ -173,7 +192,7 @@ function replicaOf(set: StatefulSet, pod: Pod, now: number): Replica[] {
   return [
     {
       ordinal,
-      revision: pod.metadata?.labels?.[REVISION] ?? '',
+      revision: revisionIn(pod),
       terminating: isDeleting(pod),
       finished: isFinished(pod),
       available: isAvailable(pod, set.spec?.minReadySeconds ?? 0, now),
@@ -181,8 +200,8 @@ function replicaOf(set: StatefulSet, pod: Pod, now: number): Replica[] {
   ];
 }
 
-export function podOf(set: StatefulSet, ordinal: number, revision: string): Pod {
-  const { metadata, spec } = set.spec?.template ?? {};
+export function podOf(set: StatefulSet, ordinal: number, revision: ControllerRevision): Pod {
+  const { metadata, spec } = templateOf(revision);
   const name = `${nameOf(set)}-${ordinal}`;
   const subdomain = set.spec?.serviceName;
   return {
@@ -195,7 +214,7 @@ export function podOf(set: StatefulSet, ordinal: number, revision: string): Pod 
         ...metadata?.labels,
         'statefulset.kubernetes.io/pod-name': name,
         'apps.kubernetes.io/pod-index': String(ordinal),
-        [REVISION]: revision,
+        [REVISION]: nameOf(revision),
       },
       ownerReferences: [controllerReference(set, RESOURCES.statefulsets)],
     },

@@ -38,6 +38,7 @@ const DEFAULTERS: Readonly<Record<ResourceName, Defaulter | undefined>> = {
   deployments: of(defaultDeployment),
   replicasets: of(defaultReplicaSet),
   statefulsets: of(defaultStatefulSet),
+  controllerrevisions: undefined,
   endpointslices: of<EndpointSlice>(defaultEndpointSlice),
 };
 

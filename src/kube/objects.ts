@@ -2,7 +2,7 @@
  * The Kubernetes objects of the kinds we serve, as they stand on the wire. The shapes are those of the package
  * kubernetes-types; every field is optional there, as it is in a manifest.
  */
-import type { Deployment, ReplicaSet, StatefulSet } from 'kubernetes-types/apps/v1.js';
+import type { ControllerRevision, Deployment, ReplicaSet, StatefulSet } from 'kubernetes-types/apps/v1.js';
 import type { Lease } from 'kubernetes-types/coordination/v1.js';
 import type {
   ConfigMap,
@@ -33,6 +33,7 @@ export type {
   ConfigMap,
   Container,
   ContainerStatus,
+  ControllerRevision,
   Deployment,
   EndpointPort,
   EndpointSlice,

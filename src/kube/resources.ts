@@ -57,6 +57,7 @@ export const RESOURCES = {
     all: true,
     sub: ['status', 'scale'],
   }),
+  controllerrevisions: resource('apps', 'ControllerRevision', 'controllerrevisions', []),
   endpointslices: resource('discovery.k8s.io', 'EndpointSlice', 'endpointslices', []),
 } as const satisfies Record<string, Resource>;
 

@@ -13,7 +13,12 @@ import {
 } from './others.ts';
 import { podPrinter } from './pods.ts';
 import { endpointSlicePrinter, endpointsPrinter, servicePrinter } from './services.ts';
-import { deploymentPrinter, replicaSetPrinter, statefulSetPrinter } from './workloads.ts';
+import {
+  controllerRevisionPrinter,
+  deploymentPrinter,
+  replicaSetPrinter,
+  statefulSetPrinter,
+} from './workloads.ts';
 
 export type { Column, Printer, RowCondition } from './column.ts';
 
@@ -44,6 +49,7 @@ const PRINTERS: Readonly<Record<ResourceName, Printer>> = {
   deployments: of(deploymentPrinter),
   replicasets: of(replicaSetPrinter),
   statefulsets: of(statefulSetPrinter),
+  controllerrevisions: of(controllerRevisionPrinter),
   endpointslices: of(endpointSlicePrinter),
 };
 

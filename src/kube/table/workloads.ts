@@ -1,4 +1,4 @@
-import type { Deployment, ReplicaSet, StatefulSet } from '../objects.ts';
+import type { ControllerRevision, Deployment, ReplicaSet, StatefulSet } from '../objects.ts';
 import { ageOf, containerCells, nameOf, selectorText } from './cells.ts';
 import { AGE_COLUMN, CONTAINERS_COLUMNS, column, NAME_COLUMN, type Printer, wide } from './column.ts';
 
@@ -60,3 +60,30 @@ export const statefulSetPrinter: Printer<StatefulSet> = {
     ...containerCells(set.spec?.template?.spec?.containers),
   ],
 };
+
+export const controllerRevisionPrinter: Printer<ControllerRevision> = {
+  columns: [
+    NAME_COLUMN,
+    column('Controller', 'The workload whose template this was.'),
+    column('Revision', 'Its number; the highest is the newest.', 'integer'),
+    AGE_COLUMN,
+  ],
+  cells: (revision, now) => [
+    nameOf(revision),
+    controllerText(revision),
+    revision.revision ?? 0,
+    ageOf(revision, now),
+  ],
+};
+
+/** `statefulset.apps/web` */
+function controllerText({ metadata }: ControllerRevision): string {
+  const {
+    kind = '',
+    name = '',
+    apiVersion = '',
+  } = metadata?.ownerReferences?.find(({ controller }) => controller === true) ?? {};
+  if (name === '') return '<none>';
+  const [group, version] = apiVersion.split('/');
+  return `${kind.toLowerCase()}${version === undefined ? '' : `.${group}`}/${name}`;
+}

@@ -1,5 +1,6 @@
 import type {
   ConfigMap,
+  ControllerRevision,
   Deployment,
   EndpointSlice,
   Endpoints,
@@ -25,6 +26,8 @@ import { checkPodCreate, checkPodUpdate } from './pod.ts';
 import { checkService, checkServiceStatus, checkServiceUpdate } from './service.ts';
 import { checkClusterIPsUpdate, checkFamiliesUpdate } from './service-addresses.ts';
 import {
+  checkControllerRevision,
+  checkControllerRevisionUpdate,
   checkEvent,
   checkLease,
   checkNamespace,
@@ -119,6 +122,11 @@ const RULES: Readonly<Record<ResourceName, Rules>> = {
     create: checkStatefulSet,
     update: (now, old) => [...checkStatefulSet(now), ...checkStatefulSetUpdate(now, old)],
     subresources: { status: ({ status }) => checkReplicaCounts(status) },
+  }),
+  controllerrevisions: rules<ControllerRevision>({
+    name: dns1123Subdomain,
+    create: checkControllerRevision,
+    update: (now, old) => [...checkControllerRevision(now), ...checkControllerRevisionUpdate(now, old)],
   }),
   endpointslices: rules<EndpointSlice>({
     name: dns1123Subdomain,

@@ -1,8 +1,9 @@
-/** Kinds with few rules: Namespace, Lease, Event. */
-import type { Event, Lease, Namespace } from '../objects.ts';
-import { checkFormat } from './checks.ts';
+/** Kinds with few rules: Namespace, Lease, Event, ControllerRevision. */
+import type { ControllerRevision, Event, Lease, Namespace } from '../objects.ts';
+import { checkFormat, checkNotNegative } from './checks.ts';
 import { type FieldError, invalid } from './field-error.ts';
 import { qualifiedName } from './formats.ts';
+import { checkImmutable } from './same.ts';
 
 export function checkNamespace(namespace: Namespace): FieldError[] {
   return (namespace.spec?.finalizers ?? []).flatMap((finalizer) =>
@@ -59,3 +60,12 @@ export function checkEvent(event: Event): FieldError[] {
   }
   return errors;
 }
+
+export const checkControllerRevision = ({ revision }: ControllerRevision): FieldError[] =>
+  checkNotNegative('revision', revision);
+
+/** A revision is a fact of the past; only its number may change, when it becomes the newest again. */
+export const checkControllerRevisionUpdate = (
+  now: ControllerRevision,
+  old: ControllerRevision,
+): FieldError[] => checkImmutable('data', now.data, old.data);
