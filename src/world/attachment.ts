@@ -73,7 +73,7 @@ export function podAttachment(profile: AttachmentProfile, node: NodeFacts, pod: 
   };
 }
 
-/** The World with one more pod. Throws {@link Fault} FE011 if its name is taken or its node is unknown. */
+/** The World with one more pod. Throws {@link Fault} FE011 if its name or address is taken or its node is unknown. */
 export function withPod(world: World, node: NodeFacts, pod: PodFacts): World {
   return withPods(world, [[node, pod]]);
 }
@@ -86,8 +86,14 @@ export function withPods(world: World, pods: Iterable<readonly [NodeFacts, PodFa
     const attachment = podAttachment(world.profile, node, pod);
     const { name } = attachment.pod;
     if (hosts.has(name)) throw new Fault('FE011', `there are two pods '${name}'`, 'give one another name');
-    if (!hosts.has(node.name)) {
+    const on = hosts.get(node.name);
+    if (on === undefined) {
       throw new Fault('FE011', `pod '${name}' is on the unknown node '${node.name}'`, 'add the node');
+    }
+    const { a } = attachment.link;
+    // Named by the pod's address, so one that is there is another pod's with the same.
+    if (on.interfaces.some((each) => each.name === a.interface)) {
+      throw new Fault('FE011', `the address ${pod.address} of pod '${name}' is taken`, 'give it another');
     }
     change(hosts, node.name, attachment.node, grown);
     change(hosts, ROUTER, attachment.router, grown);
