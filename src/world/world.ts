@@ -14,6 +14,7 @@
  */
 import { Fault } from '../fault/fault.ts';
 import type { Addr, Mac, Port, Prefix, Protocol } from '../ip/ip.ts';
+import type { IptablesRuleset, NftRuleset } from '../netfilter/netfilter.ts';
 import type { Policy } from './policy.ts';
 import type { ClusterProfile } from './profile.ts';
 
@@ -52,7 +53,16 @@ export interface Host {
   readonly sysctls: Sysctls;
   /** The packet policies of the network itself; Service rules are the proxy's. */
   readonly policies: readonly Policy[];
+  /** The rules of whoever else is on the host: the proxy, a network plugin, its administrator. */
+  readonly packetFilter?: PacketFilter;
   readonly listeners: readonly Listener[];
+}
+
+/** Rule trees, loaded after what the policies print to: what `nft -f` and `iptables-restore` are given. */
+export interface PacketFilter {
+  readonly nftables?: NftRuleset;
+  /** At most one a family. */
+  readonly iptables?: readonly IptablesRuleset[];
 }
 
 interface InterfaceShape {
