@@ -13,7 +13,7 @@ import type { EndpointSlice, Service } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { openSqliteStore } from '../store/sqlite-store.ts';
 import type { ObjectStore } from '../store/store.ts';
-import { type Dns, type Listen, parseUpstream, startDns } from './dns.ts';
+import { type Dns, type Listen, parseUpstream, runDns, startDns } from './dns.ts';
 
 /** The server with a real API server behind it, asked by dig and nslookup over loopback. */
 const LISTEN: Listen = { address: '127.0.0.1', port: 0, healthPort: 0, readyPort: 0, metricsPort: 0 };
@@ -61,7 +61,7 @@ async function createObjects(): Promise<void> {
   const ports = [{ name: 'http', port: 8080, targetPort: 80 }];
   const services: Service[] = [
     { metadata: { name: 'web' }, spec: { clusterIP: '10.247.0.99', ports } },
-    { metadata: { name: 'many' }, spec: { clusterIP: 'None', ports } },
+    { metadata: { name: 'many' }, spec: { clusterIP: 'None', selector: { app: 'many' }, ports } },
     {
       metadata: { name: 'out' },
       spec: { type: 'ExternalName', externalName: 'web.default.svc.example.test' },
@@ -78,6 +78,13 @@ async function createObjects(): Promise<void> {
     })),
   };
   await client.create(RESOURCES.endpointslices, slice, 'default');
+}
+
+/** Ports that a server has just given back. */
+async function freePorts(): Promise<Dns['ports']> {
+  const probe = await startDns({ client, zone: 'cluster.local', listen: LISTEN, log: silent });
+  await probe.close();
+  return probe.ports;
 }
 
 /** A port nothing listens on. */
@@ -241,6 +248,23 @@ describe('a server without its API server', () => {
       await early.close();
       await lost.close();
     }
+  });
+
+  it('runs until it is told to stop, and frees its ports', async () => {
+    const stop = new AbortController();
+    const { port, healthPort, readyPort, metricsPort } = await freePorts();
+    const listen = { address: '127.0.0.1', port, healthPort, readyPort, metricsPort };
+    const run = { client, zone: 'cluster.local', listen, log: silent, signal: stop.signal };
+    const running = runDns(run);
+    await expect
+      .poll(() => fetch(`http://127.0.0.1:${readyPort}/ready`).then(({ status }) => status, String), {
+        timeout: 5_000,
+      })
+      .toBe(200);
+    stop.abort();
+    await running;
+    const again = await startDns({ client, zone: 'cluster.local', listen, log: silent });
+    await again.close();
   });
 
   it('counts what it answered', async () => {
