@@ -80,13 +80,6 @@ async function createObjects(): Promise<void> {
   await client.create(RESOURCES.endpointslices, slice, 'default');
 }
 
-/** Ports that a server has just given back. */
-async function freePorts(): Promise<Dns['ports']> {
-  const probe = await startDns({ client, zone: 'cluster.local', listen: LISTEN, log: silent });
-  await probe.close();
-  return probe.ports;
-}
-
 /** A port nothing listens on. */
 async function deafPort(): Promise<number> {
   const socket = createSocket('udp4').bind(0, '127.0.0.1');
@@ -252,12 +245,14 @@ describe('a server without its API server', () => {
 
   it('runs until it is told to stop, and frees its ports', async () => {
     const stop = new AbortController();
-    const { port, healthPort, readyPort, metricsPort } = await freePorts();
-    const listen = { address: '127.0.0.1', port, healthPort, readyPort, metricsPort };
+    // An address of loopback that no other process has: its ports are free.
+    const address = `127.53.${(process.pid >> 8) & 255}.${process.pid & 255}`;
+    const readyPort = 8181;
+    const listen = { address, port: 5353, healthPort: 8080, readyPort, metricsPort: 9153 };
     const run = { client, zone: 'cluster.local', listen, log: silent, signal: stop.signal };
     const running = runDns(run);
     await expect
-      .poll(() => fetch(`http://127.0.0.1:${readyPort}/ready`).then(({ status }) => status, String), {
+      .poll(() => fetch(`http://${address}:${readyPort}/ready`).then(({ status }) => status, String), {
         timeout: 5_000,
       })
       .toBe(200);

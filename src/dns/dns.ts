@@ -23,7 +23,7 @@ import type { Reply } from './answer.ts';
 import { Forwarder } from './forward.ts';
 import { DnsMetrics } from './metrics.ts';
 import { type Random, resolve } from './resolver.ts';
-import { type Client, type Listener, listenHttp, listenTcp, listenUdp, type Respond } from './server.ts';
+import { type Client, type Listener, listenDns, listenHttp, type Respond } from './server.ts';
 import { encodeReply, MAX_TCP_BYTES, type Query, takeQuery } from './wire.ts';
 import { Zone } from './zone.ts';
 import { keepZone } from './zone-keeper.ts';
@@ -106,8 +106,7 @@ export async function startDns(options: DnsOptions): Promise<Dns> {
   };
   try {
     const { address } = listen;
-    const port = await start(listenUdp(address, listen.port, respond));
-    await start(listenTcp(address, port, respond));
+    const port = await start(listenDns(address, listen.port, respond));
     const healthPort = await start(
       listenHttp(
         address,

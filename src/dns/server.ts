@@ -25,8 +25,24 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** `port` 0 finds a free one. Throws {@link Fault} FE005. */
-export async function listenUdp(address: string, port: number, respond: Respond): Promise<Listener> {
+/** How often a port that is free for UDP may turn out to be taken for TCP. */
+const PORT_TRIES = 20;
+
+/** UDP and TCP on one port; 0 finds one that is free for both. Throws {@link Fault} FE005. */
+export async function listenDns(address: string, port: number, respond: Respond): Promise<Listener> {
+  for (let left = port === 0 ? PORT_TRIES : 1; ; left--) {
+    const udp = await listenUdp(address, port, respond);
+    try {
+      const tcp = await listenTcp(address, udp.port, respond);
+      return { port: udp.port, close: async () => void (await Promise.all([udp.close(), tcp.close()])) };
+    } catch (error) {
+      await udp.close();
+      if (left === 1) throw error;
+    }
+  }
+}
+
+async function listenUdp(address: string, port: number, respond: Respond): Promise<Listener> {
   const socket = createSocket({ type: address.includes(':') ? 'udp6' : 'udp4' });
   socket.bind(port, address);
   await bound(socket, 'listening', address, port);
@@ -56,8 +72,7 @@ function sendUnlessClosed(socket: UdpSocket, bytes: Buffer, port: number, addres
   socket.send(bytes, port, address, () => undefined);
 }
 
-/** Throws {@link Fault} FE005. */
-export async function listenTcp(address: string, port: number, respond: Respond): Promise<Listener> {
+async function listenTcp(address: string, port: number, respond: Respond): Promise<Listener> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
