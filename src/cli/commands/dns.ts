@@ -1,4 +1,6 @@
-import type { DaemonOptions } from '../daemon.ts';
+import { DEFAULT_LISTEN, parseUpstream, startDns } from '../../dns/dns.ts';
+import { Endpoint } from '../../ip/ip.ts';
+import { type DaemonOptions, daemonClient, daemonContext } from '../daemon.ts';
 
 export interface DnsOptions extends DaemonOptions {
   readonly zone: string;
@@ -6,6 +8,25 @@ export interface DnsOptions extends DaemonOptions {
   readonly forward?: string;
 }
 
+/** The cluster DNS. */
 export async function dns(options: DnsOptions): Promise<void> {
-  throw new Error(`no DNS for ${options.zone} yet`);
+  const { log, signal, ready } = daemonContext('dns');
+  const { addr, port } = Endpoint.parse(options.listen);
+  const client = await daemonClient(options);
+  const running = await startDns({
+    client,
+    zone: options.zone,
+    listen: { ...DEFAULT_LISTEN, address: addr.text, port },
+    ...(options.forward === undefined ? {} : { forward: [parseUpstream(options.forward)] }),
+    signal,
+    log,
+  });
+  await running.synced;
+  ready();
+  await new Promise<void>((done) => {
+    if (signal.aborted) done();
+    else signal.addEventListener('abort', () => done(), { once: true });
+  });
+  await running.close();
+  await client.close();
 }
