@@ -139,7 +139,8 @@ export function encodeReply(query: Query, reply: Reply, limit: number, canRecurs
       (query.flags & (RECURSION_DESIRED | CHECKING_DISABLED)) |
       (reply.authoritative ? AUTHORITATIVE_ANSWER : 0) |
       (isCut ? TRUNCATED_RESPONSE : 0) |
-      (canRecurse ? RECURSION_AVAILABLE : 0) |
+      // The resolvers of pods warn of an answer without RA; for a name of the zone there is nothing left to recurse for.
+      (canRecurse || reply.authoritative ? RECURSION_AVAILABLE : 0) |
       RCODES[reply.rcode],
     2,
   );
