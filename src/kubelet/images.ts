@@ -22,6 +22,9 @@ const MAIN = `src/cli/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`;
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** The shell is dash: it expands parameters in PS1, which makes the prompt that of the documents, `/ # `. */
+const PROMPT = { PS1: '$PWD # ' };
+
 interface Rule {
   /** Against the image's repository without registry host, tag and digest. */
   readonly matches: RegExp;
@@ -38,7 +41,7 @@ const RULES: readonly Rule[] = [
       kind: 'nginx',
       entrypoint: [],
       cmd: ['nginx', '-g', 'daemon off;'],
-      env: { PATH },
+      env: { PATH, ...PROMPT },
       standIn: "the machine's own nginx stands for it",
     }),
   },
@@ -91,12 +94,11 @@ export function workloadOf(container: Container, isProgram: (word: string) => bo
   };
 }
 
-/** The shell is dash: it expands parameters in PS1, which makes the prompt that of the documents, `/ # `. */
 function shell(start: Pick<Workload, 'entrypoint' | 'cmd'>): Workload {
   return {
     kind: 'shell',
     ...start,
-    env: { PATH, PS1: '$PWD # ', HOME: '/root' },
+    env: { PATH, ...PROMPT, HOME: '/root' },
     standIn: "a shell with the machine's own programs stands for it",
   };
 }
