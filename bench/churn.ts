@@ -6,13 +6,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { clusterProfile } from '../src/cli/commands/up.ts';
 import { type Cluster, startCluster } from '../src/cluster/cluster.ts';
 import { DataFolder } from '../src/cluster/data-folder.ts';
 import type { Running } from '../src/exec/exec.ts';
 import { lineLog } from '../src/fault/log.ts';
 import type { Deployment, Endpoints, Pod, Service } from '../src/kube/objects.ts';
 import { RESOURCES } from '../src/kube/resources.ts';
-import { profileOf } from '../src/world/profile.ts';
 import { percentile, report } from './report.ts';
 
 const REPLICAS = 10;
@@ -24,7 +24,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const cluster = await startCluster({
     data: new DataFolder(folder),
     nodes: 3,
-    profile: profileOf({ network: 'tunnel', proxyMode: 'nftables' }),
+    profile: clusterProfile('tunnel', 'nftables'),
     port: 0,
     log: lineLog(
       (line) => process.stderr.write(line),

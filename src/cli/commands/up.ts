@@ -5,7 +5,7 @@ import { DataFolder } from '../../cluster/data-folder.ts';
 import { Exec } from '../../exec/exec.ts';
 import { Fault } from '../../fault/fault.ts';
 import { lineLog } from '../../fault/log.ts';
-import { profileOf } from '../../world/profile.ts';
+import { type ClusterProfile, profileOf } from '../../world/profile.ts';
 
 export interface UpOptions {
   readonly data: string;
@@ -39,12 +39,19 @@ export async function startSaying(options: Omit<UpOptions, 'detach'>): Promise<C
   return startCluster({
     data,
     nodes: options.nodes,
-    profile: profileOf({ network: options.profile, proxyMode: options.proxyMode }, options.profile),
+    profile: clusterProfile(options.profile, options.proxyMode),
     port: options.port,
     log: quiet,
     progress: (what) => say(`${((performance.now() - began) / 1000).toFixed(1)} s  ${what}`),
   });
 }
+
+/**
+ * The documents' cluster: CCE runs kube-proxy with masquerade-all, without which a pod on a bridge (network `vpc`) gets the
+ * answer of a neighbour on its node past the node, untranslated.
+ */
+export const clusterProfile = (network: string, proxyMode: string): ClusterProfile =>
+  profileOf({ cloud: 'cce', network, proxyMode }, network);
 
 export function howToUse(cluster: Cluster): string {
   return [
