@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { argvOf, repositoryOf, workloadOf } from './images.ts';
 
-const isProgram = (word: string) => ['sh', '/bin/sh', 'curl'].includes(word);
+const isProgram = (word: string) => ['sh', '/bin/sh', 'curl', 'nginx'].includes(word);
 const kindAndArgv = (image: string, command?: string[], args?: string[]) => {
   const container = { name: 'c', image, ...(command && { command }), ...(args && { args }) };
   const workload = workloadOf(container, isProgram);
@@ -33,6 +33,13 @@ describe('workloadOf', () => {
     ['nope:1', ['curl'], ['web'], 'shell', 'curl web'],
   ])('%s with command %s and args %s is %s: %s', (image, command, args, kind, argv) => {
     expect(kindAndArgv(image, command, args)).toEqual([kind, argv]);
+  });
+
+  it('takes nginx for any other server where the machine has none', () => {
+    expect(workloadOf({ name: 'c', image: 'nginx' }, () => false).kind).toBe('responder');
+    expect(workloadOf({ name: 'c', image: 'nginx', args: ['sh'] }, (word) => word === 'sh').kind).toBe(
+      'shell',
+    );
   });
 });
 

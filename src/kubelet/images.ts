@@ -29,6 +29,8 @@ interface Rule {
   /** Against the image's repository without registry host, tag and digest. */
   readonly matches: RegExp;
   readonly why: string;
+  /** The program without which the rule does not hold. */
+  readonly needs?: string;
   readonly workload: (repository: string) => Workload;
 }
 
@@ -37,6 +39,7 @@ const RULES: readonly Rule[] = [
   {
     matches: /^(library\/)?nginx$|^nginxinc\/nginx-unprivileged$/,
     why: 'the documents curl its stock page, so it has to be the real one',
+    needs: 'nginx',
     workload: () => ({
       kind: 'nginx',
       entrypoint: [],
@@ -77,7 +80,9 @@ const SERVER_ONLY = /agnhost|http-echo|echoserver|echo-server|whoami|httpbin|^fa
  */
 export function workloadOf(container: Container, isProgram: (word: string) => boolean): Workload {
   const repository = repositoryOf(container.image ?? '');
-  const rule = RULES.find((one) => one.matches.test(repository));
+  const rule = RULES.find(
+    ({ matches, needs }) => matches.test(repository) && (needs === undefined || isProgram(needs)),
+  );
   if (rule !== undefined) return rule.workload(repository);
   const [first] = container.command ?? [];
   if (first !== undefined) return shell({ entrypoint: [], cmd: ['sh'] });

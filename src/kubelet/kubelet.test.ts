@@ -2,20 +2,7 @@ import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConfigMap, Lease, Node, Pod, PodSpec } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
-import type { CageOptions } from '../lab/cage.ts';
-import { isReady, NODE, TestNode } from './test-node.ts';
-
-const NOBODY = {
-  name: 'nobody',
-  prefix: ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'],
-};
-const USERS: readonly { name: string; options: CageOptions }[] =
-  process.getuid?.() === 0
-    ? [
-        { name: 'root', options: { privilege: 'root' } },
-        { name: 'nobody', options: { privilege: 'user', from: NOBODY } },
-      ]
-    : [{ name: 'the caller', options: { privilege: 'user' } }];
+import { isReady, NODE, TestNode, USERS } from './test-node.ts';
 
 const shell = (script: string, more: Partial<PodSpec['containers'][number]> = {}) => ({
   name: 'c',
@@ -107,6 +94,22 @@ describe.each(USERS)('a node agent of $name', ({ options }) => {
     for (const folder of ['/usr', '/etc', '']) expect(existsSync(`${folder}/${mark}`)).toBe(false);
   });
 
+  it("runs the product's own programs", async () => {
+    const containers = [{ name: 'c', image: 'fairlead/dns', args: ['--help'] }];
+    await node.run('own', { restartPolicy: 'Never', containers });
+    await node.until('own', (pod) => pod?.status?.phase === 'Succeeded', 'to succeed');
+    const log = await node.at().run({
+      file: 'curl',
+      args: [
+        '-sS',
+        '--unix-socket',
+        `/run/fairlead/kubelet-${NODE}.sock`,
+        'http://kubelet/containerLogs/default/own/c',
+      ],
+    });
+    expect(log.stdout).toContain('Usage: fairlead dns');
+  });
+
   it('ends a deleted pod: SIGTERM, then nothing of it is left', async () => {
     await node.run('doomed', { containers: [shell(SLEEP)] });
     await node.ready('doomed');
@@ -133,7 +136,7 @@ describe('pods', () => {
     await node.run('kept', { containers: [{ name: 'c', image: 'nginx', readinessProbe }] });
     await node.run('orphan', { containers: [shell(SLEEP)] });
     const [before] = await Promise.all([node.ready('kept'), node.ready('orphan')]);
-    await node.killAgent();
+    await node.endAgent('SIGKILL');
     expect(await fetchText(node, `http://${before.status?.podIP}`)).toContain('Welcome to nginx!');
     await node.client.delete(
       RESOURCES.pods,
@@ -151,6 +154,23 @@ describe('pods', () => {
     await node.until('kept', (pod) => pod === undefined, 'to be gone', 5000);
     const { stdout } = await node.at().run({ file: 'ls', args: ['/run/netns'] });
     expect(stdout.match(/pod-/g)).toHaveLength(1);
+  });
+
+  it('run on when the agent is told to end', async () => {
+    await node.run('steady', { containers: [{ name: 'c', image: 'echo' }] });
+    const pod = await node.ready('steady');
+    expect(await node.endAgent('SIGTERM')).toMatchObject({ code: 0 });
+    expect(await fetchText(node, `http://${pod.status?.podIP}/healthz`)).toBe('ok\n');
+    await node.startAgent();
+  });
+
+  it('say what they wait for when their ServiceAccount is missing', async () => {
+    await node.run('lost', { serviceAccountName: 'nobody', containers: [shell(SLEEP)] });
+    await node.told('lost', /^FailedMount: MountVolume\.SetUp failed: .*"nobody" not found/);
+    const reason = (pod: Pod | undefined) => pod?.status?.containerStatuses?.[0]?.state?.waiting?.reason;
+    await node.until('lost', (pod) => reason(pod) === 'ContainerCreating', 'to wait');
+    await node.delete('lost');
+    await node.until('lost', (pod) => pod === undefined, 'to be gone');
   });
 
   it('restart by policy with back-off', async () => {

@@ -1,8 +1,10 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { ApiError } from '../client/client.ts';
 import { timeOf } from '../client/clock.ts';
 import { errorFields } from '../fault/log.ts';
 import { keyOf, type Pod } from '../kube/objects.ts';
 import { containerOf, factsOf, volumesDir } from './container-start.ts';
+import type { PodFacts } from './downward.ts';
 import type { NodeContext } from './node-context.ts';
 import { PodContainers } from './pod-containers.ts';
 import { containersOf, initContainersOf, type PodPlan, planPod } from './pod-plan.ts';
@@ -119,23 +121,34 @@ export class PodWorker {
       this.#failures = 0;
       return wakeAt;
     } catch (error) {
-      if (error instanceof NotYet) {
-        this.#node.events.event(
-          this.#about(),
-          'Warning',
-          error.reason,
-          `MountVolume.SetUp failed: ${error.message}`,
-        );
-      } else {
-        this.#node.log.error('a pod cannot be brought where it should be', {
-          pod: keyOf(this.#pod),
-          ...errorFields(error),
-        });
-        if (this.#sandbox === undefined) this.#tellSandboxFailed(error);
-      }
+      this.#tell(error);
       const waitMs = RETRY_MS[Math.min(this.#failures, RETRY_MS.length - 1)] ?? 1000;
+      // The first time it also shows in the status what the pod is waiting for.
+      if (this.#failures === 0) await this.#writeWaiting();
       this.#failures += 1;
       return this.#node.clock.now() + waitMs;
+    }
+  }
+
+  #tell(error: unknown): void {
+    if (error instanceof NotYet) {
+      const message = `MountVolume.SetUp failed: ${error.message}`;
+      this.#node.events.event(this.#about(), 'Warning', error.reason, message);
+      return;
+    }
+    const fields = { pod: keyOf(this.#pod), ...errorFields(error) };
+    this.#node.log.error('a pod cannot be brought where it should be', fields);
+    if (this.#sandbox === undefined) this.#tellSandboxFailed(error);
+  }
+
+  async #writeWaiting(): Promise<void> {
+    if (this.#isGone || this.#pod.metadata?.deletionTimestamp !== undefined) return;
+    const pod = this.#pod;
+    try {
+      await this.#write(pod, planPod(pod, this.#containers.views(pod), this.#node.clock.now()));
+    } catch (error) {
+      // It was the API that failed in the first place; the next pass writes the status.
+      this.#node.log.warn('cannot write a status', { pod: keyOf(pod), ...errorFields(error) });
     }
   }
 
@@ -152,7 +165,7 @@ export class PodWorker {
     const sandbox = await this.#prepare(pod);
     const { clock } = this.#node;
     const { starts } = planPod(pod, this.#containers.views(pod), clock.now());
-    const made = await Promise.all(starts.map((start) => this.#containers.start(pod, sandbox, start)));
+    const made = await settled(starts.map((start) => this.#containers.start(pod, sandbox, start)));
     this.#containers.probe(pod, sandbox);
     const plan = planPod(pod, this.#containers.views(pod), clock.now());
     this.#tellBackoffs(pod, plan);
@@ -172,10 +185,20 @@ export class PodWorker {
       const unfinished = `${dir}.new`;
       rmSync(unfinished, { recursive: true, force: true });
       mkdirSync(unfinished, { recursive: true });
-      await makeVolumes(unfinished, factsOf(pod, this.#sandbox, this.#node), this.#node.sources);
+      await this.#makeVolumes(unfinished, factsOf(pod, this.#sandbox, this.#node));
       renameSync(unfinished, dir);
     }
     return this.#sandbox;
+  }
+
+  /** What the API refuses (no ServiceAccount, no ConfigMap) is told in the pod's events: its owner can cure it. */
+  async #makeVolumes(dir: string, facts: PodFacts): Promise<void> {
+    try {
+      await makeVolumes(dir, facts, this.#node.sources);
+    } catch (error) {
+      if (error instanceof ApiError) throw new NotYet('FailedMount', error.message);
+      throw error;
+    }
   }
 
   async #write(pod: Pod, plan: PodPlan, terminated = false): Promise<void> {
@@ -236,4 +259,13 @@ export class PodWorker {
   #about() {
     return { ...this.#pod, apiVersion: 'v1', kind: 'Pod' };
   }
+}
+
+/** All results, once all are there: a failure must not leave another start running behind the next pass. */
+async function settled<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(work);
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
 }

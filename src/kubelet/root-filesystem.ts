@@ -4,7 +4,6 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
-  readdirSync,
   readlinkSync,
   symlinkSync,
   writeFileSync,
@@ -101,6 +100,7 @@ function workloadMounts(dir: string, files: RootFiles): readonly OciMount[] {
       mkdirSync(join(dir, 'upper', PRODUCT_DIR), { recursive: true });
       return [bind(product.responder, `${PRODUCT_DIR}/responder.pl`, 'ro')];
     case 'fairlead':
+      mkdirSync(join(dir, 'upper', PRODUCT_DIR), { recursive: true });
       return product.parts.map((part) => bind(part.source, `${PRODUCT_DIR}/${part.name}`, 'ro'));
     case 'shell':
       return [];
@@ -173,9 +173,4 @@ export function hasManyUsers(uidMap: string): boolean {
     .trim()
     .split('\n')
     .some((line) => Number(line.trim().split(/\s+/)[2]) > 1);
-}
-
-/** The stock page is a file of the package nginx-common; without it nginx has nothing to serve. */
-export function hasStockPage(): boolean {
-  return existsSync('/usr/share/nginx/html') && readdirSync('/usr/share/nginx/html').includes('index.html');
 }

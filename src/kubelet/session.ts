@@ -19,6 +19,7 @@ export class Session {
   readonly gone: AbortSignal;
   readonly #socket: WebSocket;
   #size: TerminalSize | undefined;
+  #isOver = false;
   #resized: ((size: TerminalSize) => void) | undefined;
 
   constructor(socket: WebSocket) {
@@ -58,6 +59,9 @@ export class Session {
 
   /** Tells how it ended, and closes. */
   async finish(status: Status): Promise<void> {
+    // What the client still sends has no reader; its closing has to be read all the same.
+    this.#isOver = true;
+    this.#socket.resume();
     await this.#send(CHANNEL.error, Buffer.from(JSON.stringify(status)));
     this.#socket.close(1000);
   }
@@ -73,13 +77,16 @@ export class Session {
     const body = message.subarray(1);
     switch (message[0]) {
       case CHANNEL.stdin:
-        if (!this.input.writableEnded && !this.input.write(body)) this.#socket.pause();
+        if (!this.#isOver && !this.input.writableEnded && !this.input.write(body)) this.#socket.pause();
         return;
       case CHANNEL.resize:
         this.#resize(body.toString('utf8'));
         return;
       case CHANNEL.close:
-        if (body[0] === CHANNEL.stdin) this.input.end();
+        if (body[0] !== CHANNEL.stdin) return;
+        this.input.end();
+        // A stream that has ended does not drain any more.
+        this.#socket.resume();
         return;
       default:
         this.#socket.close(1002, `channel ${message[0]} is not the client's to write`);

@@ -6,7 +6,7 @@ import { type ApiServer, createApiServer, openPki } from '../apiserver/api-serve
 import type { Informer } from '../client/client.ts';
 import { type HttpKubeClient, socketClient } from '../client/http-client.ts';
 import { createInformer } from '../client/informer.ts';
-import type { Exec, Running } from '../exec/exec.ts';
+import type { Ending, Exec, Running } from '../exec/exec.ts';
 import { lineLog } from '../fault/log.ts';
 import type { ConfigMap, Event, KubeObject, Pod, PodSpec, ServiceAccount } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
@@ -22,6 +22,20 @@ import { hostOf } from '../world/world.ts';
 
 const FIXTURE = new URL('./kubelet-fixture.ts', import.meta.url).pathname;
 export const NODE = 'n1';
+
+const NOBODY = {
+  name: 'nobody',
+  prefix: ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'],
+};
+
+/** Root, and an unprivileged user in namespaces of its own; without root, whoever runs the tests. */
+export const USERS: readonly { name: string; options: CageOptions }[] =
+  process.getuid?.() === 0
+    ? [
+        { name: 'root', options: { privilege: 'root' } },
+        { name: 'nobody', options: { privilege: 'user', from: NOBODY } },
+      ]
+    : [{ name: 'the caller', options: { privilege: 'user' } }];
 
 interface Parts {
   readonly dir: string;
@@ -102,9 +116,9 @@ export class TestNode {
     closeSync(log);
   }
 
-  async killAgent(): Promise<void> {
-    this.#agent?.kill('SIGKILL');
-    await this.#agent?.ended;
+  async endAgent(signal: 'SIGTERM' | 'SIGKILL'): Promise<Ending | undefined> {
+    this.#agent?.kill(signal);
+    return this.#agent?.ended;
   }
 
   /** Commands in the node's network namespace, or in another of the cage. */
