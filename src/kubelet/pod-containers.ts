@@ -15,6 +15,7 @@ import { look } from './probe-actions.ts';
 import { type ProbeKind, Prober } from './prober.ts';
 import type { Sandbox } from './sandbox.ts';
 import { NotYet } from './sources.ts';
+import { untilListening } from './stand-in.ts';
 
 const POST_START_MS = 600_000;
 
@@ -70,6 +71,11 @@ export class PodContainers {
       }
       this.#node.events.event(about, 'Normal', 'Created', `Created container: ${container.name}`);
       this.#node.events.event(about, 'Normal', 'Started', `Started container ${container.name}`);
+      await untilListening(
+        record,
+        targetOf({ container, record, podIP: sandbox.ip }, this.#node),
+        this.#node,
+      );
       await this.#postStart(pod, sandbox, container, record);
       return true;
     } catch (error) {
