@@ -70,12 +70,14 @@ export class Bed {
     return stdout.trim().split('\n').map(parseAnswer);
   }
 
-  /** Opens a TCP connection that stays, and asks through it. */
-  async hold(from: Caller, to: string): Promise<HeldConnection> {
+  /** Opens a connection that stays, of one socket also with UDP, and asks through it. */
+  async hold(from: Caller, to: string, protocol: 'tcp' | 'udp' = 'tcp'): Promise<HeldConnection> {
     const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(to) ?? [];
-    const running = await this.cage
-      .exec(from)
-      .start('perl', ['-e', HOLDER, host, port], { stdin: 'pipe', stdout: 'pipe', stderr: 'inherit' });
+    const running = await this.cage.exec(from).start('perl', ['-e', HOLDER, host, port, protocol], {
+      stdin: 'pipe',
+      stdout: 'pipe',
+      stderr: 'inherit',
+    });
     this.#running.push(running);
     return new HeldConnection(running);
   }
@@ -155,7 +157,7 @@ export interface DialOptions {
   readonly source?: string;
 }
 
-/** A TCP connection to a responder, which answers every line. */
+/** A connection to a responder, which answers every line. */
 export class HeldConnection {
   readonly #running: Running;
   readonly #lines: AsyncIterator<string>;
@@ -233,10 +235,17 @@ for (1 .. $times) {
   print $n ? $line : "refused\\n";
 }`;
 
-/** perl -e HOLDER host port: prints the greeting, then an answer for every line it is given. */
+/** perl -e HOLDER host port protocol: prints an answer for every line it is given. */
 const HOLDER = `
-use strict; use IO::Socket::IP; $| = 1;
-my ($host, $port) = @ARGV;
-my $s = IO::Socket::IP->new(PeerHost => $host, PeerPort => $port, Proto => 'tcp', Timeout => 2) or die "hold: $@";
-my $greeting = <$s>;
-while (my $line = <STDIN>) { syswrite $s, $line; my $answer = <$s>; defined $answer or exit 1; print $answer }`;
+use strict; use IO::Socket::IP; use IO::Select; $| = 1;
+my ($host, $port, $protocol) = @ARGV;
+my $s = IO::Socket::IP->new(PeerHost => $host, PeerPort => $port, Proto => $protocol, Timeout => 2) or die "hold: $@";
+my $tcp = $protocol eq 'tcp';
+my $greeting = <$s> if $tcp;
+while (my $line = <STDIN>) {
+  syswrite $s, $line;
+  if (!IO::Select->new($s)->can_read(1)) { print "timeout\\n"; next }
+  my $n = sysread $s, my $answer, 512;
+  if (!$n && $tcp) { exit 1 }
+  print $n ? $answer : "refused\\n";
+}`;

@@ -29,6 +29,8 @@ export class IptablesLedger {
   readonly #context: IptablesContext;
   readonly #frame: readonly IptablesTable[];
   readonly #fragments = new Map<string, IptablesFragment>();
+  /** The names of the Services in order, so that a restart finds the rules in the order it would write them. */
+  #sorted: readonly string[] | undefined;
   readonly #chains = new Claims<IptablesChain>();
   /** The shared chains as they were at the last {@link settle}, where they have changed since. */
   readonly #before = new Map<SharedChain, readonly IptablesRule[]>();
@@ -50,6 +52,7 @@ export class IptablesLedger {
     const kept = new Set(after?.chains.map((chain) => chain.name));
     for (const chain of after?.chains ?? []) this.#chains.claim(chain.name, service, chain);
     for (const { name } of before?.chains ?? []) if (!kept.has(name)) this.#chains.release(name, service);
+    if ((before === undefined) !== (after === undefined)) this.#sorted = undefined;
     if (after === undefined) this.#fragments.delete(service);
     else this.#fragments.set(service, after);
   }
@@ -95,7 +98,8 @@ export class IptablesLedger {
     const [table, chain = ''] = shared.split(' ');
     const frame = this.#frame.find((one) => one.name === table)?.chains.get(chain)?.rules ?? [];
     const rules: IptablesRule[] = [];
-    for (const fragment of this.#fragments.values()) rules.push(...(fragment.shared.get(shared) ?? []));
+    this.#sorted ??= [...this.#fragments.keys()].sort();
+    for (const name of this.#sorted) rules.push(...(this.#fragments.get(name)?.shared.get(shared) ?? []));
     return [...rules, ...frame];
   }
 }
