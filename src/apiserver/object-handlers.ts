@@ -22,7 +22,7 @@ import type { UpdateOptions } from './registry/registry.ts';
 import { selectionOf } from './registry/selection.ts';
 import { type AnyObject, decode, type ObjectKey, prefixOf } from './registry/stored.ts';
 import { strategyOf } from './registry/strategy.ts';
-import { methodNotAllowed, notFound, unsupportedMediaType } from './status.ts';
+import { methodNotAllowed, notFound, StatusError, unsupportedMediaType } from './status.ts';
 import { handleWatch, isTrue } from './watch.ts';
 
 /** `/api/v1/pods`, `/api/v1/namespaces/NS/pods`. */
@@ -179,12 +179,19 @@ async function handleDeleteCollection(call: Call): Promise<Answer> {
   const selection = selectionOf(resource, call.query);
   const { entries, revision } = await call.registry.store.list(prefixOf(resource, namespace));
   const chosen = entries.map(decode).filter((object) => selection === undefined || selection(object));
-  const items = await Promise.all(
-    chosen.map(async (object) => {
-      const key = { resource, namespace: object.metadata.namespace, name: object.metadata.name ?? '' };
-      return (await deleteObject(call.registry, key, options, { dryRun })).object;
+  const deleted = await Promise.all(
+    chosen.map(async ({ metadata }) => {
+      const key = { resource, namespace: metadata.namespace, name: metadata.name ?? '' };
+      try {
+        return [(await deleteObject(call.registry, key, options, { dryRun })).object];
+      } catch (error) {
+        // Somebody else has deleted it meanwhile, which is what was asked for.
+        if (error instanceof StatusError && error.code === 404) return [];
+        throw error;
+      }
     }),
   );
+  const items = deleted.flat();
   const metadata = { resourceVersion: String(revision) };
   return {
     code: 200,

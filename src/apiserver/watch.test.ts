@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Served, startServed, WatchLines } from './test-server.ts';
 
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps';
@@ -93,6 +93,18 @@ describe('watching', () => {
     expect(first.object).toMatchObject({ kind: 'Table', columnDefinitions: [{ name: 'Name' }, {}, {}] });
     expect(first.object.rows[0]?.object.metadata.name).toBe('table');
     expect((await lines.next()).object).toMatchObject({ kind: 'Table', columnDefinitions: null });
+  });
+
+  it('says each minute how far the client has seen everything', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const query = `watch=true&resourceVersion=${version()}&allowWatchBookmarks=true&labelSelector=none`;
+    const lines = await watch(`${CONFIGMAPS}?${query}`);
+    await served.create(CONFIGMAPS, configMap('elsewhere'));
+    vi.advanceTimersByTime(60_000);
+    vi.useRealTimers();
+    const { type, object } = await lines.next();
+    expect(type).toBe('BOOKMARK');
+    expect(object.metadata).toEqual({ resourceVersion: String(version()) });
   });
 
   it('ends after timeoutSeconds', async () => {

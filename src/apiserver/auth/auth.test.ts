@@ -114,6 +114,32 @@ describe('who asks', () => {
   });
 });
 
+describe('streams', () => {
+  const upgrade = (token: string) =>
+    new Promise((resolve, reject) => {
+      const headers = { connection: 'Upgrade', upgrade: 'SPDY/3.1', authorization: `Bearer ${token}` };
+      const path = '/api/v1/namespaces/default/pods/none/exec?command=ls';
+      const { port } = served;
+      const sent = request({
+        host: '127.0.0.1',
+        port,
+        path,
+        method: 'POST',
+        ca: served.pki.ca,
+        agent: false,
+        headers,
+      });
+      sent.once('response', (response) => resolve(response.statusCode));
+      sent.once('error', reject);
+      sent.end();
+    });
+
+  it('are for the known, and of pods that exist', async () => {
+    expect(await upgrade('wrong')).toBe(401);
+    expect(await upgrade(served.pki.adminToken)).toBe(404);
+  });
+});
+
 describe('ServiceAccount tokens', () => {
   const path = '/api/v1/namespaces/default/serviceaccounts/robot/token';
   const ask = async (spec: object = {}) =>

@@ -18,14 +18,12 @@ export const timestamp = (now: number): string => new Date(now).toISOString().re
 /** The object's own namespace must be the request's, or is taken from it. Throws BadRequest. */
 export function settleNamespace(resource: Resource, metadata: Meta, namespace: string | undefined): void {
   const said = metadata.namespace ?? '';
-  if (namespace === undefined || !resource.namespaced) {
-    if (said === '') delete metadata.namespace;
-    return;
-  }
-  if (said !== '' && said !== namespace) {
+  const wanted = resource.namespaced ? (namespace ?? '') : '';
+  if (said !== '' && said !== wanted) {
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
   }
-  metadata.namespace = namespace;
+  if (wanted === '') delete metadata.namespace;
+  else metadata.namespace = wanted;
 }
 
 /** What the server alone decides about a new object (upstream: rest.BeforeCreate). */

@@ -114,7 +114,7 @@ export class Registry {
         return { object: await this.#createInstead(key, change, options), created: true };
       const old = decode(entry);
       const asked = await change(old);
-      const version = asked.metadata.resourceVersion ?? '';
+      const version = versionOf(asked);
       if (version !== '' && version !== old.metadata.resourceVersion) throw modified(key.resource, key.name);
       if (version === '' && options.replace && !strategyOf(key.resource).unconditionalUpdate) {
         throw versionRequired(key);
@@ -142,7 +142,7 @@ export class Registry {
     if (!allowed || !strategyOf(key.resource).createOnUpdate) throw notFound(key.resource, key.name);
     const { metadata, ...rest } = await change(undefined);
     // A client that names the version it read wants a replacement, and there is nothing to replace.
-    if ((metadata.resourceVersion ?? '') !== '') throw notFound(key.resource, key.name);
+    if (versionOf({ metadata }) !== '') throw notFound(key.resource, key.name);
     const object = { ...rest, metadata: { ...metadata, name: key.name } };
     return this.create(key.resource, key.namespace, object, options);
   }
@@ -251,6 +251,12 @@ function throughDoor(
     metadata: ownerReferences === undefined ? metadata : { ...metadata, ownerReferences },
     status: asked.status ?? {},
   };
+}
+
+/** The version a write is made on; the empty string and 0 both mean any. */
+function versionOf({ metadata }: AnyObject): string {
+  const { resourceVersion = '' } = metadata;
+  return resourceVersion === '0' ? '' : resourceVersion;
 }
 
 function countGeneration(resource: Resource, object: AnyObject, old: AnyObject): void {
