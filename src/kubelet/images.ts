@@ -25,6 +25,9 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** The shell is dash: it expands parameters in PS1, which makes the prompt that of the documents, `/ # `. */
 const PROMPT = { PS1: '$PWD # ' };
 
+/** The shell is dash: it expands parameters in PS1, which makes the prompt that of the documents, `/ # `. */
+const ENV = { PATH, PS1: '$PWD # ', HOME: '/root' };
+
 interface Rule {
   /** Against the image's repository without registry host, tag and digest. */
   readonly matches: RegExp;
@@ -66,7 +69,7 @@ const RULES: readonly Rule[] = [
       kind: 'fairlead',
       entrypoint: [`${PRODUCT_DIR}/node`, `${PRODUCT_DIR}/${MAIN}`, repository.slice('fairlead/'.length)],
       cmd: [],
-      env: { PATH, NODE_NO_WARNINGS: '1' },
+      env: { ...ENV, NODE_NO_WARNINGS: '1' },
       standIn: "the product's own program stands for it",
     }),
   },
@@ -94,7 +97,7 @@ export function workloadOf(container: Container, isProgram: (word: string) => bo
     kind: 'responder',
     entrypoint: ['perl', `${PRODUCT_DIR}/responder.pl`],
     cmd: [],
-    env: { PATH },
+    env: ENV,
     standIn: 'a responder stands for it, which answers HTTP, TCP and UDP on its ports',
   };
 }

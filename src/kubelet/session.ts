@@ -36,6 +36,17 @@ export class Session {
     this.input.on('drain', () => socket.resume());
   }
 
+  /** The size of the client's terminal, which clients send first; undefined if it does not come in time. */
+  firstSize(boundMs: number): Promise<TerminalSize | undefined> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(this.#size), boundMs);
+      this.onResize((size) => {
+        clearTimeout(timer);
+        resolve(size);
+      });
+    });
+  }
+
   /** Told of every size of the client's terminal; of the last one at once, if it has come already. */
   onResize(resized: (size: TerminalSize) => void): void {
     this.#resized = resized;

@@ -7,7 +7,7 @@ import { followLog } from './container-log.ts';
 import type { ContainerRecord } from './container-record.ts';
 import type { ContainerRuntime } from './runtime.ts';
 import type { Sandbox } from './sandbox.ts';
-import { exitStatus, failure, type Session, SUCCESS } from './session.ts';
+import { exitStatus, failure, type Session, SUCCESS, type TerminalSize } from './session.ts';
 
 const CONNECT = new URL('./workloads/connect.pl', import.meta.url).pathname;
 
@@ -32,10 +32,15 @@ export async function serveExec(
   await session.finish(exitStatus(codeOf(ending)));
 }
 
+const FIRST_SIZE_MS = 200;
+
 interface CommandLine {
   readonly file: string;
   readonly args: readonly string[];
 }
+
+/** A client without a terminal of its own may say 0. */
+const isSize = ({ Width, Height }: TerminalSize) => Width > 0 && Height > 0;
 
 async function onPipes(session: Session, command: CommandLine, options: StreamOptions): Promise<Ending> {
   const running = await new Exec().start(command.file, command.args, {
@@ -52,7 +57,10 @@ async function onPipes(session: Session, command: CommandLine, options: StreamOp
 }
 
 async function onTerminal(session: Session, command: CommandLine): Promise<Ending> {
-  const terminal = startOnTerminal(command.file, command.args);
+  // crun looks at the size once at its start and then waits for SIGWINCH; one that comes between the two is lost.
+  const size = await session.firstSize(FIRST_SIZE_MS);
+  const given = size !== undefined && isSize(size) ? { columns: size.Width, rows: size.Height } : {};
+  const terminal = startOnTerminal(command.file, command.args, given);
   let isRunning = true;
   let sent: Promise<void> = Promise.resolve();
   terminal.onData((bytes) => {
@@ -62,8 +70,8 @@ async function onTerminal(session: Session, command: CommandLine): Promise<Endin
   session.input.on('data', (bytes: Buffer) => {
     if (isRunning) terminal.write(bytes);
   });
-  session.onResize(({ Width, Height }) => {
-    if (isRunning && Width > 0 && Height > 0) terminal.resize(Width, Height);
+  session.onResize((to) => {
+    if (isRunning && isSize(to)) terminal.resize(to.Width, to.Height);
   });
   // Whoever sits at a terminal that closes gets SIGHUP.
   session.gone.addEventListener('abort', () => {
