@@ -251,6 +251,7 @@ describe('refusing', () => {
       'content-type': 'application/apply-patch+yaml',
     });
     expect(apply).toMatchObject({ code: 415, body: { reason: 'UnsupportedMediaType' } });
+    expect(apply.body.message).toMatch(/apply without --server-side/);
   });
 });
 

@@ -114,9 +114,18 @@ export function patchTypeOf(call: Call): string {
   const contentType = headerOf(call.request, 'content-type') ?? '';
   const [media = ''] = contentType.split(';');
   const types: readonly string[] = Object.values(PATCH_TYPES);
+  if (media.trim() === 'application/apply-patch+yaml') throw noServerSideApply();
   if (!types.includes(media.trim())) throw unsupportedMediaType(types);
   return media.trim();
 }
+
+/** Fields would have to have owners (KEP-555), and we keep none. */
+const noServerSideApply = (): StatusError =>
+  new StatusError(
+    415,
+    'UnsupportedMediaType',
+    'this server does not keep field ownership, which server-side apply needs: apply without --server-side',
+  );
 
 export const asJson = (object: AnyObject): JsonObject => object as unknown as JsonObject;
 
