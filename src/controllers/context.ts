@@ -37,6 +37,8 @@ export interface Context {
   readonly podCIDR: Prefix;
   /** PEM of the cluster's authority, for the ConfigMap kube-root-ca.crt. */
   readonly rootCa: string | undefined;
+  /** Every queue made by {@link queueOf}: what must come to rest before the controllers have ended. */
+  readonly queues: WorkQueue[];
 }
 
 /** One informer a resource, shared by all controllers. */
@@ -132,7 +134,7 @@ export function queueOf(
   concurrency?: number,
 ): WorkQueue {
   const { signal, clock, log, random } = context;
-  return new WorkQueue({
+  const queue = new WorkQueue({
     name,
     sync: (key) => unlessNamespaceEnds(() => sync(key)),
     signal,
@@ -141,6 +143,8 @@ export function queueOf(
     backoff: { baseMs: 5, maxMs: 30_000, random },
     ...(concurrency === undefined ? {} : { concurrency }),
   });
+  context.queues.push(queue);
+  return queue;
 }
 
 export const recorderOf = ({ client, clock, log }: Context, component: string): EventRecorder =>

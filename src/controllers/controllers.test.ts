@@ -90,6 +90,21 @@ const setsOf = (namespace: string) =>
     inNamespace(informer, namespace),
   );
 
+/** Counts from now on how many pods that are not being deleted the namespace has had at once. */
+async function mostPods(namespace: string): Promise<() => number> {
+  let most = 0;
+  await cluster.until<Pod, true>(RESOURCES.pods, 'a first look', (informer) => {
+    informer.subscribe({
+      added: () => {
+        const living = inNamespace(informer, namespace).filter((pod) => !isDeleting(pod));
+        most = Math.max(most, living.length);
+      },
+    });
+    return true;
+  });
+  return () => most;
+}
+
 describe('a Deployment', () => {
   it('runs its pods, spread over the nodes', async () => {
     const namespace = await newNamespace('deploy');
@@ -143,6 +158,49 @@ describe('a Deployment', () => {
       sets.map((set) => set.metadata?.annotations?.['deployment.kubernetes.io/revision']).toSorted(),
     ).toEqual(['2', '3']);
   });
+
+  it('ends up the same when the controllers die in the middle, and never has a pod too many', async () => {
+    const namespace = await newNamespace('restart');
+    const { client } = cluster;
+    await client.create(RESOURCES.services, service(namespace, 'web'));
+    const most = await mostPods(namespace);
+    await client.create(RESOURCES.deployments, deployment(namespace, 'web', { replicas: 60 }));
+    for (const count of [10, 30]) {
+      await untilPods(namespace, `${count} pods`, (pods) => pods.length >= count);
+      await cluster.restartControllers();
+    }
+    await untilDeployment(namespace, 'sixty pods', isComplete(60));
+    await untilSlice(namespace, 'sixty endpoints', ({ endpoints }) => endpoints?.length === 60);
+    const { items } = await client.list<EndpointSlice>(RESOURCES.endpointslices, { namespace });
+    expect(items).toHaveLength(1);
+    expect(most()).toBe(60);
+  }, 60_000);
+
+  it('of many pods has as many slices as it must', async () => {
+    const namespace = await newNamespace('many');
+    const { client } = cluster;
+    await client.create(RESOURCES.services, service(namespace, 'web'));
+    const most = await mostPods(namespace);
+    await client.create(RESOURCES.deployments, deployment(namespace, 'web', { replicas: 130 }));
+    await untilDeployment(namespace, '130 pods', isComplete(130));
+    const sizes = await cluster.until<EndpointSlice, number[]>(
+      RESOURCES.endpointslices,
+      '130 endpoints',
+      (informer) => {
+        const all = inNamespace(informer, namespace).map(({ endpoints }) => endpoints?.length ?? 0);
+        return all.reduce((sum, size) => sum + size, 0) === 130 ? all : undefined;
+      },
+    );
+    expect(sizes).toHaveLength(2);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(100);
+    expect(most()).toBe(130);
+    await client.delete(
+      RESOURCES.deployments,
+      { name: 'web', namespace },
+      { propagationPolicy: 'Background' },
+    );
+    await untilPods(namespace, 'no pods', (pods) => pods.length === 0);
+  }, 60_000);
 
   it('scales, pauses and resumes', async () => {
     const namespace = await newNamespace('scale');

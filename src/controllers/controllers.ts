@@ -27,6 +27,7 @@ import type { Log } from '../fault/log.ts';
 import type { Prefix } from '../ip/prefix.ts';
 import { type Context, startInformers } from './context.ts';
 import { startDeployments } from './deployment.ts';
+import { EndingClient } from './ending-client.ts';
 import { startEndpointSlices } from './endpoint-slice.ts';
 import { startEndpointSliceMirroring } from './endpoint-slice-mirroring.ts';
 import { startEndpoints } from './endpoints.ts';
@@ -56,13 +57,16 @@ export interface ControllersOptions {
 export interface Controllers {
   /** Every informer has its first list. Rejects when the signal aborts before. */
   readonly synced: Promise<void>;
+  /** After the signal: no request is under way any more, and none will be sent. */
+  ended(): Promise<void>;
 }
 
 /** Starts all controllers. The EndpointSlices come first: what a client feels is told of each event before the rest. */
 export function runControllers(options: ControllersOptions): Controllers {
-  const { client, signal, podCIDR, rootCa, log, clock = SYSTEM_CLOCK, random = Math.random } = options;
+  const { signal, podCIDR, rootCa, log, clock = SYSTEM_CLOCK, random = Math.random } = options;
+  const client = new EndingClient(options.client, signal);
   const informers = startInformers(client, signal, clock, log);
-  const context: Context = { client, informers, signal, clock, random, log, podCIDR, rootCa };
+  const context: Context = { client, informers, signal, clock, random, log, podCIDR, rootCa, queues: [] };
   for (const start of [
     startEndpointSlices,
     startEndpoints,
@@ -85,5 +89,6 @@ export function runControllers(options: ControllersOptions): Controllers {
   );
   // Nobody need wait for it.
   synced.catch(() => undefined);
-  return { synced };
+  const ended = () => Promise.all(context.queues.map((queue) => queue.idle())).then(() => undefined);
+  return { synced, ended };
 }

@@ -2,7 +2,6 @@
 import type { Endpoints, Pod, Service } from '../kube/objects.ts';
 import { isDeleting } from './metadata.ts';
 import { isFinished, isReady } from './pods.ts';
-import { canonicalJson } from './same-json.ts';
 import { addressOf, addressTypesOf, hostnameOf, portsOf, targetRefOf } from './service-endpoints.ts';
 
 type Subset = NonNullable<Endpoints['subsets']>[number];
@@ -22,7 +21,7 @@ interface Place {
 export function subsetsOf(service: Service, pods: readonly Pod[]): { subsets: Subset[]; truncated: boolean } {
   const all = pods.flatMap((pod) => placeOf(service, pod));
   const places = all.toSorted((a, b) => Number(b.ready) - Number(a.ready)).slice(0, MAX_ADDRESSES);
-  const byPorts = Map.groupBy(places, ({ ports }) => canonicalJson(ports));
+  const byPorts = Map.groupBy(places, ({ ports }) => JSON.stringify(ports));
   const subsets = [...byPorts].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, group]) => subsetOf(group));
   return { subsets, truncated: all.length > places.length };
 }

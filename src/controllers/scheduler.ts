@@ -12,12 +12,15 @@ import { isSubset } from './selector.ts';
 import { hasSelector } from './service-pods.ts';
 
 const SCHEDULER = 'default-scheduler';
+/** After a binding that the server refused. */
+const REFUSED_MS = 100;
 
 export function startScheduler(context: Context): void {
   const { client, informers, clock } = context;
   const events = recorderOf(context, SCHEDULER);
-  // One at a time: each decision must know the one before.
+  // One at a time: each decision must know the one before. Binding is the server's time, and many go on at once.
   const queue = queueOf(context, 'scheduler', sync, 1);
+  const bindings = queueOf(context, 'binding', bind, 32);
   /** Pods bound by us whose nodeName the watch has yet to tell, by uid. */
   const assumed = new Map<string, { readonly pod: Pod; readonly node: string }>();
   /** Keys of pods no node took; they are tried again when a node or the pods on one change. */
@@ -62,8 +65,10 @@ export function startScheduler(context: Context): void {
       .filter((one) => hasSelector(one) && isSubset(one.spec?.selector ?? {}, pod.metadata?.labels ?? {}))
       .map((service) => service.spec?.selector ?? {});
     const decision = schedule(pod, candidates, selectors);
-    if ('node' in decision) await bind(pod, decision.node);
-    else await refuse(pod, fitError(candidates.length, decision.reasons));
+    if ('node' in decision) {
+      assumed.set(uidOf(pod), { pod, node: decision.node });
+      bindings.add(uidOf(pod));
+    } else await refuse(pod, fitError(candidates.length, decision.reasons));
   }
 
   function candidatesOf(): Candidate[] {
@@ -75,22 +80,26 @@ export function startScheduler(context: Context): void {
     });
   }
 
-  async function bind(pod: Pod, node: string): Promise<void> {
-    assumed.set(uidOf(pod), { pod, node });
+  async function bind(uid: string): Promise<void> {
+    const decided = assumed.get(uid);
+    if (decided === undefined) return;
+    const { pod, node } = decided;
     try {
       await client.request('POST', pathOf(RESOURCES.pods, namespaceOf(pod), nameOf(pod), 'binding'), {
         apiVersion: 'v1',
         kind: 'Binding',
-        metadata: { name: nameOf(pod), namespace: namespaceOf(pod), uid: uidOf(pod) },
+        metadata: { name: nameOf(pod), namespace: namespaceOf(pod), uid },
         target: { apiVersion: 'v1', kind: 'Node', name: node },
       });
     } catch (error) {
-      assumed.delete(uidOf(pod));
+      assumed.delete(uid);
       if (ApiError.is(error, 'NotFound')) return;
+      // The node may be the reason: decide anew.
+      queue.addAfter(keyOf(pod), REFUSED_MS);
       throw error;
     }
     // The watch may have told it before the answer came.
-    if (informers.pods.get(keyOf(pod))?.spec?.nodeName !== undefined) assumed.delete(uidOf(pod));
+    if (informers.pods.get(keyOf(pod))?.spec?.nodeName !== undefined) assumed.delete(uid);
     events.event(pod, 'Normal', 'Scheduled', `Successfully assigned ${keyOf(pod)} to ${node}`);
   }
 

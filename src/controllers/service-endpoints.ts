@@ -3,7 +3,6 @@ import { Addr } from '../ip/addr.ts';
 import type { EndpointPort, Node, Pod, Service, ServicePort, SliceEndpoint } from '../kube/objects.ts';
 import { isDeleting, nameOf, namespaceOf } from './metadata.ts';
 import { isFinished, isReady } from './pods.ts';
-import { canonicalJson } from './same-json.ts';
 
 export type AddressType = 'IPv4' | 'IPv6';
 
@@ -24,13 +23,13 @@ export function addressTypesOf({ spec }: Service): AddressType[] {
   return [spec?.clusterIP?.includes(':') ? 'IPv6' : 'IPv4'];
 }
 
-const familyOf = (ip: string): AddressType => (Addr.parse(ip).family === 4 ? 'IPv4' : 'IPv6');
+const familyOf = (ip: string): AddressType => (ip.includes(':') ? 'IPv6' : 'IPv4');
 
 /** The pod's address of the family, if it has one. */
 export function addressOf(pod: Pod, type: AddressType): string | undefined {
   const { podIP, podIPs = [] } = pod.status ?? {};
   const all = podIPs.length > 0 ? podIPs.map(({ ip }) => ip) : [podIP];
-  return all.find((ip) => ip !== undefined && Addr.isAddr(ip) && familyOf(ip) === type);
+  return all.find((ip) => ip !== undefined && familyOf(ip) === type && Addr.isAddr(ip));
 }
 
 /** A Service's endpoints of one family, grouped by the ports they resolve to. */
@@ -45,7 +44,7 @@ export function groupsOf(
     const address = isFinished(pod) ? undefined : addressOf(pod, type);
     if (address === undefined) continue;
     const ports = portsOf(service, pod);
-    const key = canonicalJson(ports);
+    const key = JSON.stringify(ports);
     const group = groups.get(key) ?? { ports, endpoints: [] };
     group.endpoints.push(endpointOf(service, pod, address, nodeOf));
     groups.set(key, group);

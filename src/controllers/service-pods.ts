@@ -1,7 +1,7 @@
 /** Which pods a Service selects, and which Services a change of a pod concerns. */
 import { keyOf, type Pod, type Service } from '../kube/objects.ts';
 import { BY_LABEL, BY_NAMESPACE, type Informers } from './context.ts';
-import { isDeleting, labelPair, namespaceOf } from './metadata.ts';
+import { isDeleting, labelPair, nameOf, namespaceOf } from './metadata.ts';
 import { isFinished, isReady } from './pods.ts';
 import { sameJson } from './same-json.ts';
 import { isSubset } from './selector.ts';
@@ -18,7 +18,7 @@ export function podsOf(informers: Informers, service: Service): Pod[] {
   return informers.pods
     .lookup(BY_LABEL, labelPair(namespaceOf(service), first))
     .filter((pod) => isSubset(selector, pod.metadata?.labels ?? {}))
-    .toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+    .toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
 }
 
 /** Calls `add` with the key of each Service whose endpoints the watch's events may change. */

@@ -31,6 +31,8 @@ export interface TestCluster {
     look: (informer: Informer<T>) => R | undefined,
   ): Promise<R>;
   addNode(name: string): Promise<void>;
+  /** Ends all controllers where they are, and starts them anew; resolves when they know the cluster again. */
+  restartControllers(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -40,7 +42,7 @@ export interface TestClusterOptions {
   readonly clock?: Clock;
 }
 
-const BOUND_MS = 10_000;
+const BOUND_MS = 20_000;
 
 export async function startTestCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
   const folder = await mkdtemp(join(tmpdir(), 'fairlead-controllers-'));
@@ -64,7 +66,11 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
   const { signal } = stop;
   const clock = options.clock ?? SYSTEM_CLOCK;
   const podCIDR = Prefix.parse('172.16.0.0/16');
-  const controllers = runControllers({ client, signal, podCIDR, log, clock, rootCa: 'PEM' });
+  const start = () => {
+    const end = new AbortController();
+    return { end, ...runControllers({ client, signal: end.signal, podCIDR, log, clock, rootCa: 'PEM' }) };
+  };
+  let controllers = start();
   await controllers.synced;
   const kubelet = new KubeletStandIn(client, signal, options.becomesReady ?? (() => true));
   const watching = new Map<Resource, Informer<KubeObject>>();
@@ -81,7 +87,15 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
       await client.create<Node>(RESOURCES.nodes, nodeOf(name));
       await client.patch(RESOURCES.nodes, { name }, 'merge', { status: statusOf() }, 'status');
     },
+    restartControllers: async () => {
+      controllers.end.abort();
+      await controllers.ended();
+      controllers = start();
+      await controllers.synced;
+    },
     stop: async () => {
+      controllers.end.abort();
+      await controllers.ended();
       stop.abort();
       await kubelet.ended();
       await client.close();
