@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { WebSocket } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import type { Pod } from '../../kube/objects.ts';
 import { type KubeletStandIn, startKubelet } from './kubelet-contract.ts';
 import { emit, type Frame, FrameParser } from './spdy/frame.ts';
@@ -163,6 +163,30 @@ describe('WebSocket', () => {
     client.resume();
     await goesOn;
     client.terminate();
+  });
+
+  it('ends with the Status, though the kubelet takes its time over the closing handshake', async () => {
+    const slow = createServer();
+    const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => 'v5.channel.k8s.io' });
+    slow.on('upgrade', (incoming, socket, head) =>
+      sockets.handleUpgrade(incoming, socket, head, (session) => {
+        session.pause();
+        session.send('\u0001bye');
+        session.send('\u0003{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}');
+        session.close(1000);
+      }),
+    );
+    await kubelet.close();
+    await new Promise<void>((resolve) => slow.listen(join(folder, 'n1.sock'), resolve));
+    try {
+      const spdy = await openSpdy(exec('true', 'stdout'), ['v4.channel.k8s.io'], ['error', 'stdout']);
+      const texts = await textsOf(spdy);
+      expect(texts[3]).toBe('bye');
+      expect(texts[1]).toContain('"Success"');
+    } finally {
+      for (const session of sockets.clients) session.terminate();
+      await new Promise((resolve) => slow.close(resolve));
+    }
   });
 
   it('a client that breaks off ends the kubelet’s session', async () => {
