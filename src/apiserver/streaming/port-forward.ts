@@ -3,7 +3,7 @@
  * kubectl 1.31 and later carries the same SPDY inside a WebSocket.
  */
 
-import { finished } from 'node:stream';
+import { type Duplex, finished } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { Pod } from '../../kube/objects.ts';
 import { CHANNEL, type ChannelSocket, DATA_CHANNEL } from './channels.ts';
@@ -47,7 +47,7 @@ class Forwarder {
     this.#forward = forward;
   }
 
-  serve(carrier: ConstructorParameters<typeof SpdyConnection>[0]): void {
+  serve(carrier: Duplex): void {
     new SpdyConnection(carrier, (stream) => this.#opened(stream));
   }
 

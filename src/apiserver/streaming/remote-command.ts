@@ -1,6 +1,7 @@
 /**
  * Exec and attach: the client's end over SPDY, one stream a purpose, and over a WebSocket, one channel a purpose.
  */
+import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Status } from '../../kube/objects.ts';
 import { CHANNEL, ChannelSocket } from './channels.ts';
@@ -73,11 +74,7 @@ function clientChannels(socket: ChannelSocket, streams: Streams) {
 }
 
 /** Waits for the streams that the request announced. Undefined: the client went, or never opened them. */
-async function spdyEnd(
-  carrier: ConstructorParameters<typeof SpdyConnection>[0],
-  protocol: string,
-  streams: Streams,
-): Promise<ClientEnd | undefined> {
+async function spdyEnd(carrier: Duplex, protocol: string, streams: Streams): Promise<ClientEnd | undefined> {
   const missing = new Set(purposes(protocol, streams));
   const opened = new Map<Purpose, SpdyStream>();
   const complete = Promise.withResolvers<true>();
