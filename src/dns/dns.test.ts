@@ -115,7 +115,7 @@ describe('dig', () => {
     const text = await dig(dns, '+noall', '+answer', '+comments', 'WEB.default.svc.Cluster.local');
     expect(text).toMatch(/^WEB\.default\.svc\.Cluster\.local\.\s+5\s+IN\s+A\s+10\.247\.0\.99$/m);
     expect(text).toMatch(/status: NOERROR/);
-    expect(text).toMatch(/flags: qr aa rd;/);
+    expect(text).toMatch(/flags: qr aa rd ra;/);
     expect(text).toMatch(/EDNS: version: 0, flags:; udp: 1232/);
   });
 
@@ -147,7 +147,7 @@ describe('dig', () => {
   it('is told to come back over TCP when an answer does not fit, and gets it whole there', async () => {
     const name = 'many.default.svc.cluster.local';
     const cut = await dig(dns, '+ignore', '+noedns', '+noall', '+comments', '+answer', name);
-    expect(cut).toMatch(/flags: qr aa tc rd;/);
+    expect(cut).toMatch(/flags: qr aa tc rd ra;/);
     // 512 bytes hold the header, the question, and 16 bytes a record.
     expect(lines(cut).filter((line) => line.startsWith(name))).toHaveLength(Math.floor((512 - 12 - 36) / 16));
     const whole = lines(await dig(dns, '+short', name));
