@@ -1,12 +1,17 @@
 import { parseAllDocuments } from 'yaml';
 import type { EndpointSlice, Service } from '../../src/kube/objects.ts';
 
-/** The Services and slices of a YAML text. */
-export function parseScenario(yaml: string): { services: Service[]; slices: EndpointSlice[] } {
+/** The Services and slices of a YAML text, and the KubeProxyConfiguration if it opens with one. */
+export function parseScenario(yaml: string): {
+  services: Service[];
+  slices: EndpointSlice[];
+  configuration: object;
+} {
   const objects = parseAllDocuments(yaml).map((document) => document.toJS() as { kind: string });
   return {
     services: objects.filter((one) => one.kind === 'Service') as Service[],
     slices: objects.filter((one) => one.kind === 'EndpointSlice') as EndpointSlice[],
+    configuration: objects.find((one) => one.kind === 'KubeProxyConfiguration') ?? {},
   };
 }
 

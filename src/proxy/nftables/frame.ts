@@ -171,7 +171,7 @@ function clusterIPsRules(dialect: Dialect, config: ProxyConfig): NftRule[] {
   const { daddr, family } = dialect;
   const ranges = config.serviceCIDRs.filter((prefix) => prefix.family === family);
   const rules = [NftRule([Match(daddr, SetReference(SETS.clusterIPs)), Reject()])];
-  if (ranges.length > 0) rules.push(NftRule([Match(daddr, AnonymousSet(ranges.map(PrefixValue))), Drop()]));
+  if (ranges.length > 0) rules.push(NftRule([Match(daddr, anyOf(ranges)), Drop()]));
   return rules;
 }
 
@@ -180,13 +180,12 @@ function nodePortRules(dialect: Dialect, node: NodeFacts, config: ProxyConfig, m
   const { daddr, family } = dialect;
   const prefixes = nodePortPrefixes(family, node, config);
   if (prefixes?.length === 0) return [];
-  const at = prefixes?.map(prefixOrAddress);
   const loopback = prefixOrAddress(Prefix.parse(family === 4 ? '127.0.0.0/8' : '::1/128'));
   return [
     NftRule([
       Match(Fib(['daddr'], 'type'), Word('local')),
       Match(daddr, loopback, '!='),
-      ...(at === undefined ? [] : [Match(daddr, AnonymousSet(at))]),
+      ...(prefixes === undefined ? [] : [Match(daddr, anyOf(prefixes))]),
       VerdictMap(Concat(L4PROTO, DPORT), SetReference(map)),
     ]),
   ];
@@ -195,6 +194,13 @@ function nodePortRules(dialect: Dialect, node: NodeFacts, config: ProxyConfig, m
 /** A prefix of one address as nft prints it back. */
 export const prefixOrAddress = (prefix: Prefix): AddressValue | PrefixValue =>
   prefix.isHost ? AddressValue(prefix.addr) : PrefixValue(prefix);
+
+/** nft makes a set of one element that element. */
+function anyOf(prefixes: readonly Prefix[]): AddressValue | PrefixValue | AnonymousSet {
+  const values = prefixes.map(prefixOrAddress);
+  const [first, ...more] = values;
+  return first !== undefined && more.length === 0 ? first : AnonymousSet(values);
+}
 
 function postroutingRules(dialect: Dialect, mark: NumberValue): NftRule[] {
   return [

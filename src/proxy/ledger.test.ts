@@ -1,0 +1,108 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Addr, Endpoint, Prefix, portOf } from '../ip/ip.ts';
+import {
+  differenceOfTables,
+  type NftTable,
+  type NftTransaction,
+  printNftTransaction,
+} from '../netfilter/netfilter.ts';
+import { DEFAULT_CONFIG, type NodeFacts } from './config.ts';
+import { compileNftables } from './nftables/compile.ts';
+import { NftablesLedger } from './nftables/ledger.ts';
+import type { PlannedEndpoint, PortPlan, ServicePlan } from './plan.ts';
+
+const NODE: NodeFacts = {
+  name: 'n1',
+  ips: [Addr.parse('192.168.0.11')],
+  podCIDRs: [Prefix.parse('172.16.0.0/24')],
+};
+
+const endpoint: fc.Arbitrary<PlannedEndpoint> = fc.record({
+  endpoint: fc.nat(5).map((at) => new Endpoint(Addr.parse(`172.16.0.${at + 1}`), portOf(80))),
+  local: fc.boolean(),
+});
+const endpoints = fc.uniqueArray(endpoint, { maxLength: 4, selector: (one) => one.endpoint.text });
+
+/** Plans of Service number `at`; a few external addresses, so that Services claim the same ones. */
+const servicePlan = (at: number): fc.Arbitrary<ServicePlan> =>
+  fc
+    .record({
+      cluster: endpoints,
+      local: endpoints,
+      internal: fc.constantFrom('Cluster' as const, 'Local' as const),
+      external: fc.constantFrom('Cluster' as const, 'Local' as const),
+      external1: fc.boolean(),
+      nodePort: fc.option(fc.constant(portOf(30000 + at))),
+      affinity: fc.boolean(),
+    })
+    .map(({ nodePort, external1, affinity, ...rest }) => {
+      const port: PortPlan = {
+        ...rest,
+        name: `default/s${at}`,
+        family: 4,
+        protocol: 'TCP',
+        clusterIP: new Endpoint(Addr.parse(`10.247.0.${at + 1}`), portOf(80)),
+        externalIPs: external1 ? [Addr.parse('203.0.113.1')] : [],
+        loadBalancerIPs: [],
+        anyEndpoints: rest.cluster.length + rest.local.length > 0,
+        ...(nodePort === null ? {} : { nodePort }),
+        ...(affinity ? { affinitySeconds: 60 } : {}),
+      };
+      return { name: port.name, ports: [port] };
+    });
+
+const step = fc.nat(3).chain((at) => fc.tuple(fc.constant(at), fc.option(servicePlan(at))));
+
+/** The commands with one element each, in an order of their own: that of elements means nothing. */
+const linesOf = (transaction: NftTransaction): string[] =>
+  printNftTransaction(transaction)
+    .split('\n')
+    .flatMap((line) => {
+      const [, command, elements] = /^(\S+ element .*) \{ (.*) \}$/.exec(line) ?? [];
+      return elements === undefined ? [line] : elements.split(', ').map((one) => `${command} ${one}`);
+    })
+    .sort();
+
+const lines = (before: NftTable, after: NftTable): string[] => linesOf(differenceOfTables(before, after));
+
+describe('NftablesLedger', () => {
+  it('says in its transaction what a comparison of the whole tables says', () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(step, { maxLength: 3 }), { maxLength: 6 }), (batches) => {
+        const ledger = new NftablesLedger(4, NODE, DEFAULT_CONFIG);
+        ledger.settle();
+        let before = ledger.table();
+        for (const batch of batches) {
+          for (const [at, plan] of batch) ledger.replace(`default/s${at}`, plan ?? undefined);
+          const after = ledger.table();
+          expect(linesOf(ledger.transaction())).toEqual(lines(before, after));
+          ledger.settle();
+          before = after;
+        }
+      }),
+    );
+  });
+
+  it('holds what a compilation from scratch holds, whatever came before', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+        const ledger = new NftablesLedger(4, NODE, DEFAULT_CONFIG);
+        const services = new Map<string, ServicePlan>();
+        for (const [at, plan] of steps) {
+          ledger.replace(`default/s${at}`, plan ?? undefined);
+          if (plan === null) services.delete(`default/s${at}`);
+          else services.set(`default/s${at}`, plan);
+        }
+        const [whole] = compileNftables({
+          node: NODE,
+          config: DEFAULT_CONFIG,
+          services,
+          problems: [],
+        }).tables;
+        if (whole === undefined) throw new Error('no table was compiled');
+        expect(lines(ledger.table(), whole)).toEqual(['']);
+      }),
+    );
+  });
+});
