@@ -79,6 +79,9 @@ describe('creating', () => {
     const warned = await served.send('POST', `${CONFIGMAPS}?fieldValidation=Warn`, odd);
     expect(warned.code).toBe(201);
     expect(warned.headers.warning).toBe('299 - "unknown field \\"dat\\""');
+    const foreign = await served.send('POST', CONFIGMAPS, configMap('foreign', { größe: 1 }));
+    expect(foreign.code).toBe(201);
+    expect(foreign.headers.warning).toBe('299 - "unknown field \\"gr\\u00f6\\u00dfe\\""');
   });
 });
 

@@ -24,6 +24,7 @@ import { Authenticator } from './auth/authenticate.ts';
 import type { Pki } from './auth/pki.ts';
 import { TokenSigner } from './auth/tokens.ts';
 import { type Advertised, bootstrap } from './bootstrap.ts';
+import { expireEvents } from './event-expiry.ts';
 import { Front } from './front.ts';
 import { type Listener, listenTls, listenUnix } from './listeners.ts';
 import { Registry } from './registry/registry.ts';
@@ -87,10 +88,10 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     });
   const address = `${advertised.address}:${advertised.port}`;
   const front = new Front({ registry, authenticator, signer, streaming, log, address });
-  return serving(front, pki);
+  return serving(front, pki, expireEvents(registry, log));
 }
 
-function serving(front: Front, pki: Pki): ApiServer {
+function serving(front: Front, pki: Pki, stopExpiry: () => void): ApiServer {
   const listeners: Listener[] = [];
   const opened = async (opening: Promise<Listener>): Promise<Listener> => {
     const listener = await opening;
@@ -102,6 +103,7 @@ function serving(front: Front, pki: Pki): ApiServer {
     listenTlsUnix: async (path) => void (await opened(listenTls(front, pki, { path }))),
     listenUnix: async (path) => void (await opened(listenUnix(front, path))),
     close: async () => {
+      stopExpiry();
       await Promise.all(listeners.map((listener) => listener.close()));
     },
   };

@@ -30,7 +30,7 @@ export async function bootstrap(
   }
   const [primary] = ranges;
   if (primary === undefined) return;
-  await ensure(registry, RESOURCES.services, 'default', kubernetesService(primary));
+  await ensure(registry, RESOURCES.services, 'default', kubernetesService(primary, advertised.port));
   await keep(registry, RESOURCES.endpoints, kubernetesEndpoints(advertised));
   await keep(registry, RESOURCES.endpointslices, kubernetesSlice(advertised));
 }
@@ -75,7 +75,7 @@ async function keep(registry: Registry, resource: Resource, object: AnyObject): 
 
 const PORTS = { name: 'https', protocol: 'TCP' } as const;
 
-function kubernetesService(range: Prefix): AnyObject {
+function kubernetesService(range: Prefix, targetPort: number): AnyObject {
   return {
     apiVersion: 'v1',
     kind: 'Service',
@@ -84,7 +84,7 @@ function kubernetesService(range: Prefix): AnyObject {
       type: 'ClusterIP',
       clusterIP: range.at(1).text,
       sessionAffinity: 'None',
-      ports: [{ ...PORTS, port: 443, targetPort: 5444 }],
+      ports: [{ ...PORTS, port: 443, targetPort }],
     },
   };
 }

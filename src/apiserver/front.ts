@@ -197,11 +197,19 @@ function send(response: ApiResponse, { code, body, wanted, contentType, warnings
   response.writeHead(code, {
     'content-type': media,
     'cache-control': 'no-cache, private',
-    // RFC 7234, 5.5: code 299, no agent, the text quoted.
-    ...(warnings.length === 0 ? {} : { warning: warnings.map((one) => `299 - ${JSON.stringify(one)}`) }),
+    ...(warnings.length === 0 ? {} : { warning: warnings.map(warningOf) }),
     ...(code === 401 ? { 'www-authenticate': 'Bearer' } : {}),
   });
   response.end(text);
+}
+
+/** RFC 7234, 5.5: code 299, no agent, the text quoted; what a header cannot carry (RFC 9110, 5.5) is escaped. */
+function warningOf(text: string): string {
+  const escaped = JSON.stringify(text).replace(
+    /[^ -~]/g,
+    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return `299 - ${escaped}`;
 }
 
 function asBytes(body: string | object): string | Uint8Array {

@@ -50,9 +50,10 @@ const pods: Strategy = {
   // registry/core/pod/strategy.go, CheckGracefulDelete: nobody runs a pod without a node, and one that has ended.
   graceSeconds: (pod, asked) => {
     const phase = pod.status?.phase;
-    const running = pod.spec?.nodeName !== undefined && phase !== 'Failed' && phase !== 'Succeeded';
+    const running = Boolean(pod.spec?.nodeName) && phase !== 'Failed' && phase !== 'Succeeded';
     const own = pod.spec?.terminationGracePeriodSeconds;
-    return running ? (asked ?? (typeof own === 'number' ? own : 30)) : 0;
+    const seconds = asked ?? (typeof own === 'number' ? own : 30);
+    return running ? (seconds < 0 ? 1 : seconds) : 0;
   },
 };
 

@@ -1,7 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lineLog } from '../../fault/log.ts';
 import { Prefix } from '../../ip/prefix.ts';
 import { RESOURCES } from '../../kube/resources.ts';
-import type { AnyObject } from '../registry/stored.ts';
+import { openSqliteStore } from '../../store/sqlite-store.ts';
+import { bootstrap } from '../bootstrap.ts';
+import { Registry } from '../registry/registry.ts';
+import { type AnyObject, decode, encode, prefixOf, storeKeyOf } from '../registry/stored.ts';
 import { type Served, startServed } from '../test-server.ts';
 import { AddressPool, PortPool } from './pools.ts';
 import { ServiceAllocator } from './service-allocator.ts';
@@ -177,6 +181,37 @@ describe('the books', () => {
     expect(() => allocator.reserve(RESOURCES.services, stored('c', '10.0.0.1'), undefined)).toThrow(
       /already allocated/,
     );
+  });
+
+  it('are put right at start: what is stored stays taken, and a Service without its address gets one', async () => {
+    const store = openSqliteStore(':memory:');
+    const services = open();
+    const registry = new Registry({ store, services, now: Date.now });
+    const taken = stored('taken', '10.0.0.2');
+    const { clusterIP: _ip, clusterIPs: _ips, ...spec } = taken.spec ?? {};
+    const lacking = { ...stored('lacking', ''), spec };
+    for (const one of [taken, lacking]) {
+      const key = storeKeyOf({
+        resource: RESOURCES.services,
+        namespace: 'default',
+        name: one.metadata.name ?? '',
+      });
+      await store.commit([{ key, value: encode(one) }]);
+    }
+    const lines: string[] = [];
+    const log = lineLog(
+      (line) => lines.push(line),
+      () => new Date(),
+    );
+    await bootstrap(registry, [Prefix.parse('10.0.0.0/29')], { address: '192.0.2.1', port: 5444 }, log);
+    expect(lines.join('')).toMatch(/lacked what it is entitled to.*lacking/);
+    const { entries } = await store.list(prefixOf(RESOURCES.services));
+    const addresses = entries.map((entry) => decode(entry).spec?.clusterIP);
+    expect(new Set(addresses).size).toBe(3);
+    expect(addresses).toContain('10.0.0.2');
+    const late = stored('late', '10.0.0.2');
+    expect(() => services.reserve(RESOURCES.services, late, undefined)).toThrow(/already allocated/);
+    await store.close();
   });
 
   it('hand out every address and port, and then say that none is left', () => {
