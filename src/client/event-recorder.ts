@@ -45,6 +45,8 @@ export class EventRecorder {
       try {
         await this.#write(about, type, reason, message, at);
       } catch (error) {
+        // The component ends, and its last Events with it.
+        if (error instanceof DOMException && error.name === 'AbortError') return;
         this.#options.log.warn(
           `event ${reason} about ${about.kind} ${about.metadata?.name} is lost`,
           errorFields(error),

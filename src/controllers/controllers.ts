@@ -40,6 +40,7 @@ import { startReplicaSets } from './replica-set.ts';
 import { startScheduler } from './scheduler.ts';
 import { startServiceAccounts } from './service-account.ts';
 import { startStatefulSets } from './stateful-set.ts';
+import { startTaintEviction } from './taint-eviction.ts';
 
 export interface ControllersOptions {
   readonly client: KubeClient;
@@ -76,6 +77,7 @@ export function runControllers(options: ControllersOptions): Controllers {
     startStatefulSets,
     startEndpointSliceMirroring,
     startNodeLifecycle,
+    startTaintEviction,
     startNodeCidrs,
     startNamespaces,
     startServiceAccounts,

@@ -5,6 +5,7 @@ import type { EndpointSlice, Lease, Node, Pod, Service } from '../kube/objects.t
 import { RESOURCES } from '../kube/resources.ts';
 import { firstFree } from './node-cidr.ts';
 import { GRACE_MS, taintsFor } from './node-lifecycle.ts';
+import { endOf } from './taint-eviction.ts';
 import { startTestCluster, type TestCluster } from './test-cluster.ts';
 
 const ready = (status: string): Node => ({ status: { conditions: [{ type: 'Ready', status }] } });
@@ -45,6 +46,30 @@ describe('taints', () => {
     ],
   ])('of a node that is %s', (_name, node, expected) => {
     expect(keys(node)).toEqual(expected);
+  });
+});
+
+describe('an eviction', () => {
+  const at = Date.UTC(2026, 0, 1);
+  const taint = { key: 'down', effect: 'NoExecute', timeAdded: new Date(at).toISOString() };
+  const pod = (...tolerations: NonNullable<Pod['spec']>['tolerations'] & object): Pod => ({
+    spec: { containers: [], tolerations },
+  });
+
+  it.each<[string, Pod, number | undefined]>([
+    ['at once without a toleration', pod(), at + 7],
+    ['never with one without end', pod({ key: 'down', operator: 'Exists' }), undefined],
+    [
+      'when the shortest is over',
+      pod(
+        { operator: 'Exists', tolerationSeconds: 60 },
+        { key: 'down', operator: 'Exists', tolerationSeconds: 30 },
+      ),
+      at + 30_000,
+    ],
+    ['at once with a toleration of something else', pod({ key: 'other', operator: 'Exists' }), at + 7],
+  ])('comes %s', (_name, one, expected) => {
+    expect(endOf(one, [taint], at + 7)).toBe(expected);
   });
 });
 
@@ -127,6 +152,16 @@ describe('a kubelet', () => {
       message: 'Kubelet stopped posting node status.',
     });
     await untilEndpoint('the pod to be out', false);
+  });
+
+  it('that stays silent loses its pods', async () => {
+    clock.advance(299_000);
+    const { items } = await cluster.client.list<Pod>(RESOURCES.pods, { namespace: 'default' });
+    expect(items).toHaveLength(1);
+    clock.advance(2_000);
+    await cluster.until<Pod, true>(RESOURCES.pods, 'the pod to be gone', (informer) =>
+      [...informer.values()].length === 0 ? true : undefined,
+    );
   });
 
   it('that comes back gets its node back', async () => {

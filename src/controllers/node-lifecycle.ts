@@ -11,12 +11,11 @@ import { BY_NODE, type Context, queueOf, recorderOf } from './context.ts';
 import { isDeleting, keyPartsOf, nameOf } from './metadata.ts';
 import { conditionOf, isFinished, isReady } from './pods.ts';
 import { sameJson } from './same-json.ts';
-import { NOT_READY, UNREACHABLE, UNSCHEDULABLE } from './scheduling.ts';
+import { NOT_READY, type Taint, UNREACHABLE, UNSCHEDULABLE } from './scheduling.ts';
 
 /** Upstream's node-monitor-grace-period. */
 export const GRACE_MS = 40_000;
 const LEASES = 'kube-node-lease';
-type Taint = NonNullable<NonNullable<Node['spec']>['taints']>[number];
 type Condition = NonNullable<NonNullable<Node['status']>['conditions']>[number];
 
 export function startNodeLifecycle(context: Context): void {

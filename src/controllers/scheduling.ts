@@ -73,7 +73,7 @@ const byTaints: Filter = ({ spec }, node) => {
   return [`node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`];
 };
 
-type Taint = NonNullable<NonNullable<Node['spec']>['taints']>[number];
+export type Taint = NonNullable<NonNullable<Node['spec']>['taints']>[number];
 type Toleration = NonNullable<PodSpec['tolerations']>[number];
 
 export const NOT_READY = 'node.kubernetes.io/not-ready';
@@ -94,7 +94,10 @@ function taintsOf(node: Node): Taint[] {
 }
 
 /** core/v1 Toleration: no effect tolerates all effects, Exists without a key tolerates all taints. */
-function tolerates({ key, operator = 'Equal', value = '', effect }: Toleration, taint: Taint): boolean {
+export function tolerates(
+  { key, operator = 'Equal', value = '', effect }: Toleration,
+  taint: Taint,
+): boolean {
   if (effect && effect !== taint.effect) return false;
   if (key && key !== taint.key) return false;
   return operator === 'Exists' || (Boolean(key) && value === (taint.value ?? ''));

@@ -37,11 +37,18 @@ export async function controlPlane(options: DaemonOptions): Promise<void> {
 
   const client = socketClient(ADMIN_SOCKET);
   const { podCIDR } = profile;
-  runControllers({ client, signal, podCIDR, rootCa: pki.ca, log: log.with({ component: 'controllers' }) });
+  const controllers = runControllers({
+    client,
+    signal,
+    podCIDR,
+    rootCa: pki.ca,
+    log: log.with({ component: 'controllers' }),
+  });
   await ensure(client, dnsObjects(dnsServiceAddress(profile), settings.clusterDomain));
   ready();
 
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  await controllers.ended();
   await client.close();
   await server.close();
   await store.close();
