@@ -19,6 +19,7 @@ export const FAULTS = {
   FE009: 'the cluster already runs',
   FE010: 'no cluster runs',
   FE011: 'a World cannot exist',
+  FE012: 'no pod address is left',
 } as const;
 
 export type FaultCode = keyof typeof FAULTS;

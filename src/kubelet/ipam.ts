@@ -16,7 +16,7 @@ export class AddressPool {
     this.prefix = prefix;
   }
 
-  /** The address of this pod; the same on every call until it is released. Throws {@link Fault} FE011 when none is left. */
+  /** The address of this pod; the same on every call until it is released. Throws {@link Fault} FE012 when none is left. */
   take(uid: string): Addr {
     const held = this.#held.get(uid);
     if (held !== undefined) return held;
@@ -28,7 +28,7 @@ export class AddressPool {
       this.keep(uid, addr);
       return addr;
     }
-    throw new Fault('FE011', `no address is left in ${this.prefix.text}`, 'delete pods of this node');
+    throw new Fault('FE012', `no address is left in ${this.prefix.text}`, 'delete pods of this node');
   }
 
   /** Marks an address as held: that of a pod which outlived the agent. */

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConfigMap, Lease, Node, Pod, PodSpec } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
@@ -154,6 +154,34 @@ describe('pods', () => {
     await node.until('kept', (pod) => pod === undefined, 'to be gone', 5000);
     const { stdout } = await node.at().run({ file: 'ls', args: ['/run/netns'] });
     expect(stdout.match(/pod-/g)).toHaveLength(1);
+  });
+
+  it('are made anew where the agent died between making and noting it', async () => {
+    await node.run('half', { containers: [shell(SLEEP)] });
+    const before = await node.ready('half');
+    await node.endAgent('SIGKILL');
+    const idOf = (pod: Pod | undefined) => pod?.status?.containerStatuses?.[0]?.containerID;
+    const folder = `${node.runtimeDir}/containers/${idOf(before)?.replace('crun://', '')}`;
+    const { startedAt: _, ...unnoted } = JSON.parse(readFileSync(`${folder}/record.json`, 'utf8'));
+    writeFileSync(`${folder}/record.json`, JSON.stringify(unnoted));
+    await node.startAgent();
+    await node.until('half', (pod) => isReady(pod) && idOf(pod) !== idOf(before), 'to be made anew');
+    expect(existsSync(folder)).toBe(false);
+    const { stdout } = await node.at().run({ file: 'ps', args: ['-eo', 'args='] });
+    expect(stdout).not.toContain(idOf(before)?.replace('crun://', ''));
+  });
+
+  it('are ended within seconds when their object is deleted by force', async () => {
+    await node.run('forced', { containers: [shell('trap "" TERM; while :; do sleep 0.1; done')] });
+    const pod = await node.ready('forced');
+    const key = { name: 'forced', namespace: 'default' };
+    await node.client.delete(RESOURCES.pods, key, { gracePeriodSeconds: 0 });
+    const netns = `/run/netns/pod-${pod.metadata?.uid}`;
+    const gone = `while [ -e ${netns} ]; do sleep 0.05; done`;
+    await node.at().run({ file: 'timeout', args: ['5', 'sh', '-c', gone] });
+    const id = pod.status?.containerStatuses?.[0]?.containerID?.replace('crun://', '');
+    const { stdout } = await node.at().run({ file: 'ps', args: ['-eo', 'args='] });
+    expect(stdout).not.toContain(id);
   });
 
   it('run on when the agent is told to end', async () => {

@@ -4,8 +4,12 @@
  * Promises: registers its Node and renews its Lease; starts, probes, restarts and ends the containers of the pods bound to
  * it by Kubernetes' rules and writes their status; pods outlive the agent, also its kill -9, and the next one adopts
  * them; serves logs, exec, attach and port-forward on a unix socket; never writes to the machine's own files.
- * Refuses: to pull images. An image's name picks a workload ({@link ./images.ts}) and the pod's events say which; hostPath
- * volumes, gRPC probes and resource limits are not there, and the events of the pod say so too.
+ * Refuses: to pull images. An image's name picks a workload ({@link ./images.ts}) and the pod's events say which. hostPath
+ * and claimed volumes, gRPC probes and resourceFieldRef are refused in the pod's events; resource limits do not hold.
+ *
+ * Reads on: pod-manager.ts has a pod-worker.ts for each pod, which does what pod-plan.ts says and writes what pod-status.ts
+ * makes of it; container-start.ts turns a container into a root, a configuration and a process of runtime.ts; server.ts
+ * answers the API server.
  *
  * It runs in the node's network namespace. Containers are made by crun and watched by conmon (CRI-O's architecture).
  *
@@ -43,7 +47,7 @@ export async function runKubelet(options: KubeletOptions): Promise<void> {
   const clock = options.clock ?? SYSTEM_CLOCK;
   const { client, log, nodeName, runtimeDir, signal } = options;
   const runtime = new ContainerRuntime({ runtimeDir, clock, log });
-  runtime.open();
+  await runtime.open();
   const server = new KubeletServer(options.socketPath, log);
   const services = createInformer<Service>(client, RESOURCES.services, { signal, clock, log });
   const events = new EventRecorder({ client, component: 'kubelet', host: nodeName, log, clock });

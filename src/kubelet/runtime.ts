@@ -62,7 +62,7 @@ export class ContainerRuntime {
   }
 
   /** Finds the tools and adopts the containers of an earlier agent. Throws {@link Fault} FE001 when a tool is missing. */
-  open(): void {
+  async open(): Promise<void> {
     this.#crun = programPath('crun');
     this.#conmon = programPath('conmon');
     for (const folder of ['containers', 'exits', 'sockets', 'crun']) {
@@ -71,7 +71,7 @@ export class ContainerRuntime {
     this.#watcher = watch(join(this.#dir, 'exits'), (_event, name) => {
       if (name !== null) this.#lookAtExit(name);
     });
-    for (const id of readdirSync(join(this.#dir, 'containers'))) this.#adopt(id);
+    for (const id of readdirSync(join(this.#dir, 'containers'))) await this.#adopt(id);
     this.#scheduleCheck();
   }
 
@@ -240,22 +240,20 @@ export class ContainerRuntime {
     return record;
   }
 
-  #adopt(id: string): void {
+  /** What had not been started for certain is taken away: the pod's worker makes it anew. */
+  async #adopt(id: string): Promise<void> {
     const file = join(this.folder(id), 'record.json');
-    if (!existsSync(file)) {
-      // The agent died before the container was more than a folder.
-      rmSync(this.folder(id), { recursive: true, force: true });
+    const record = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as ContainerRecord) : undefined;
+    if (record === undefined || (record.startedAt === undefined && record.exit === undefined)) {
+      await this.remove(id);
       return;
     }
-    const record = JSON.parse(readFileSync(file, 'utf8')) as ContainerRecord;
     this.#records.set(id, record);
     if (record.exit !== undefined) return;
     this.#lookAtExit(id);
     if (this.#records.get(id)?.exit === undefined) this.#lookForConmon(id);
-    this.#log.info('adopted a container', {
-      pod: `${record.namespace}/${record.pod}`,
-      container: record.container,
-    });
+    const pod = `${record.namespace}/${record.pod}`;
+    this.#log.info('adopted a container', { pod, container: record.container });
   }
 
   #lookAtExit(id: string): void {

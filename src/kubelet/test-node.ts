@@ -131,6 +131,11 @@ export class TestNode {
     return `${this.#parts.cage.root}/run/fairlead/kubelet-${NODE}.sock`;
   }
 
+  /** The agent's runtime folder as seen from here. */
+  get runtimeDir(): string {
+    return `${this.#parts.cage.root}/run/fairlead/kubelet-${NODE}`;
+  }
+
   async run(name: string, spec: PodSpec, metadata: Pod['metadata'] = {}): Promise<void> {
     const pod: Pod = {
       ...typed('Pod'),
