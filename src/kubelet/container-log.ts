@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path';
 
 /** A piece of what a container printed: a line, or a part of one that was printed without its end. */
 export interface LogEntry {
-  /** RFC 3339 with nanoseconds, as it stands in the file. */
+  /** RFC 3339 with nanoseconds, UTC as `Z`. */
   readonly time: string;
   readonly stream: 'stdout' | 'stderr';
   /** With its newline, if it had one. */
@@ -24,7 +24,8 @@ export function parseLogLine(line: Buffer): LogEntry | undefined {
   const isFull = line[second + 1] === 0x46;
   const content = line.subarray(third + 1);
   return {
-    time: line.toString('latin1', 0, first),
+    // conmon writes UTC as an offset; a kubelet prints it as Go does.
+    time: line.toString('latin1', 0, first).replace(/\+00:00$/, 'Z'),
     stream,
     content: isFull ? Buffer.concat([content, Buffer.of(NEWLINE)]) : Buffer.from(content),
   };

@@ -48,12 +48,25 @@ const GROUPS = [
 const resourcesIn = (group: string) => ALL_RESOURCES.filter((one) => one.group === group);
 const reviewsIn = (group: string) => REVIEWS.filter((one) => one.group === group);
 
+/**
+ * kubectl looks for a kind that discovery does not name among the custom ones, and takes a 404 there for a broken server
+ * instead of a wrong kind. There are none.
+ */
+const CUSTOM_KINDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+const NO_CUSTOM_KINDS = {
+  kind: 'CustomResourceDefinitionList',
+  apiVersion: 'apiextensions.k8s.io/v1',
+  metadata: {},
+  items: [],
+};
+
 /** The answer to a discovery path, or undefined if the path is none. `address` is what clients dial. */
 export function discoveryAt(path: string, wanted: Wanted, address: string): object | undefined {
   if (path === '/api') return wanted.as === undefined ? coreVersions(address) : aggregated([''], wanted);
   const named = GROUPS.filter((group) => group !== '');
   if (path === '/apis') return wanted.as === undefined ? groupList(named) : aggregated(named, wanted);
   if (path === '/api/v1') return resourceList('');
+  if (path === CUSTOM_KINDS) return NO_CUSTOM_KINDS;
   const [, root, group = '', version, ...rest] = path.split('/');
   if (root !== 'apis' || !named.includes(group) || rest.length > 0) return undefined;
   if (version === undefined) return { kind: 'APIGroup', apiVersion: 'v1', ...groupOf(group) };
