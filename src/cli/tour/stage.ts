@@ -34,7 +34,7 @@ export class Stage {
 
   /** Shows and runs `kubectl ARGS`; gives what it printed. A failing command is a failed check, not the end. */
   async kubectl(...args: string[]): Promise<string> {
-    this.#options.print(`$ kubectl ${args.join(' ')}\n`);
+    this.#options.print(`$ kubectl ${args.map(quoted).join(' ')}\n`);
     const output = await this.quiet(...args);
     this.#options.print(indent(output.stdout + output.stderr));
     if (output.code !== 0) this.check(`kubectl ${args[0]} succeeds`, false, `exit code ${output.code}`);
@@ -112,6 +112,10 @@ export class Stage {
     return { KUBECONFIG: this.#options.kubeconfig };
   }
 }
+
+/** As a reader would type it into a shell. */
+const quoted = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
 const indent = (text: string): string =>
   text
