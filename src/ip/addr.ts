@@ -16,10 +16,13 @@ export class Addr {
   /** The address as an unsigned number of {@link bitsOf} bits. */
   readonly value: bigint;
   readonly text: string;
+  /** The value of an IPv4 address as a number, for where speed counts; NaN for IPv6. */
+  readonly u32: number;
 
   private constructor(family: Family, value: bigint) {
     this.family = family;
     this.value = value;
+    this.u32 = family === 4 ? Number(value) : Number.NaN;
     this.text = family === 4 ? textOf4(value) : textOf6(value);
   }
 
@@ -60,12 +63,12 @@ export class Addr {
 
   /** 127.0.0.0/8 (RFC 1122) or ::1 (RFC 4291). */
   get isLoopback(): boolean {
-    return this.family === 4 ? this.value >> 24n === 127n : this.value === 1n;
+    return this.family === 4 ? this.u32 >>> 24 === 127 : this.value === 1n;
   }
 
   /** 224.0.0.0/4 or ff00::/8. */
   get isMulticast(): boolean {
-    return this.family === 4 ? this.value >> 28n === 0xen : this.value >> 120n === 0xffn;
+    return this.family === 4 ? this.u32 >>> 28 === 0xe : this.value >> 120n === 0xffn;
   }
 
   /** 169.254.0.0/16 (RFC 3927) or fe80::/10. */

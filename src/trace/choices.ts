@@ -1,0 +1,42 @@
+/**
+ * Random choices, made in every possible way: the same function is run again until each alternative has been taken, with
+ * the choices before it made as before. So what is run needs no way to be undone, and a run is straight code.
+ */
+export class Choices {
+  readonly #made: { at: number; readonly weights: readonly number[] }[] = [];
+  #next = 0;
+
+  /** The index of the alternative to take now; each is taken in some run unless its weight is 0. */
+  choose(weights: readonly number[]): number {
+    const known = this.#made[this.#next++];
+    if (known !== undefined) return known.at;
+    const at = weights.findIndex((weight) => weight > 0);
+    this.#made.push({ at, weights });
+    return at;
+  }
+
+  /** One of `count` alternatives with the same chance. */
+  uniform(count: number): number {
+    return count <= 1 ? 0 : this.choose(new Array<number>(count).fill(1 / count));
+  }
+
+  /** How likely the run is that has just been made. */
+  get probability(): number {
+    return this.#made.reduce((product, { at, weights }) => product * (weights[at] ?? 0), 1);
+  }
+
+  /** Turns to the next run; false when all have been made. */
+  advance(): boolean {
+    this.#next = 0;
+    for (;;) {
+      const last = this.#made.at(-1);
+      if (last === undefined) return false;
+      const next = last.weights.findIndex((weight, at) => at > last.at && weight > 0);
+      if (next >= 0) {
+        last.at = next;
+        return true;
+      }
+      this.#made.pop();
+    }
+  }
+}

@@ -1,0 +1,130 @@
+import type {
+  Conntrack,
+  ConntrackState,
+  IptablesMatch,
+  PortRange,
+  Recent,
+  TransportPorts,
+} from '../../netfilter/netfilter.ts';
+import { type Passage, Unmodelled } from '../passage.ts';
+
+export type Test = (passage: Passage) => boolean;
+
+/**
+ * The tests of a rule: those that only look come first, then what is not modelled, so that it matters only where all
+ * others hold; last those that draw lots or remember.
+ */
+export function testsOf(matches: readonly IptablesMatch[]): Test[] {
+  const rank = ({ kind }: IptablesMatch): number =>
+    kind === 'Statistic' || kind === 'Recent' ? 2 : kind === 'UnmodelledMatch' ? 1 : 0;
+  return matches
+    .filter((match) => match.kind !== 'Comment')
+    .toSorted((a, b) => rank(a) - rank(b))
+    .map(testOf);
+}
+
+function testOf(match: IptablesMatch): Test {
+  switch (match.kind) {
+    case 'Comment':
+      return () => true;
+    case 'Source':
+      return ({ packet }) => match.prefix.contains(packet.source) !== match.not;
+    case 'Destination':
+      return ({ packet }) => match.prefix.contains(packet.destination) !== match.not;
+    case 'InInterface': {
+      const is = nameTest(match.name);
+      return ({ input }) => is(input?.name ?? '') !== match.not;
+    }
+    case 'OutInterface': {
+      const is = nameTest(match.name);
+      return ({ output }) => is(output?.name ?? '') !== match.not;
+    }
+    case 'IpProtocol':
+      return protocolTest(match.protocol, match.not);
+    case 'TransportPorts':
+      return portsTest(match);
+    case 'AddrType': {
+      const types = match.type.toLowerCase().split(',');
+      return ({ stack, packet }) => {
+        const addr = match.side === 'src' ? packet.source : packet.destination;
+        return types.includes(stack.routing.typeOf(addr)) !== match.not;
+      };
+    }
+    case 'Conntrack':
+      return conntrackTest(match);
+    case 'Mark':
+      return ({ packet }) => ((packet.mark & match.mask) >>> 0 === match.value) !== match.not;
+    case 'Statistic': {
+      const weights = [match.probability, 1 - match.probability];
+      return ({ choices }) => choices.choose(weights) === 0;
+    }
+    case 'Recent':
+      return recentTest(match);
+    case 'MatchSet':
+      return unmodelled(`the set '${match.set}' is not known`);
+    case 'UnmodelledMatch':
+      return unmodelled(`the match '${match.words.join(' ')}' is not modelled`);
+  }
+}
+
+function unmodelled(what: string): Test {
+  return () => {
+    throw new Unmodelled(what);
+  };
+}
+
+function nameTest(name: string): (interfaceName: string) => boolean {
+  if (!name.endsWith('+')) return (one) => one === name;
+  const start = name.slice(0, -1);
+  return (one) => one.startsWith(start);
+}
+
+const PROTOCOLS: Readonly<Record<string, string>> = { '1': 'icmp', '6': 'tcp', '17': 'udp', '132': 'sctp' };
+
+function protocolTest(text: string, not: boolean): Test {
+  const protocol = PROTOCOLS[text] ?? text;
+  if (protocol === 'all' || protocol === '0') return () => !not;
+  return ({ packet }) => ((packet.content === 'error' ? 'icmp' : packet.protocol) === protocol) !== not;
+}
+
+function portsTest({ module, source, destination }: TransportPorts): Test {
+  const within = (range: PortRange | undefined, port: number) =>
+    range === undefined || (port >= range.from && port <= range.to) !== range.not;
+  return ({ packet }) =>
+    packet.content !== 'error' &&
+    packet.protocol === module &&
+    within(source, packet.sourcePort) &&
+    within(destination, packet.destinationPort);
+}
+
+function conntrackTest({ states, not }: Conntrack): Test {
+  return ({ packet }) => states.some((state) => isInState(packet, state)) !== not;
+}
+
+/** SNAT and DNAT are states beside the others (xt_conntrack.c). */
+function isInState({ state, connection }: Passage['packet'], wanted: ConntrackState): boolean {
+  switch (wanted) {
+    case 'SNAT':
+      return connection?.isSourceNat ?? false;
+    case 'DNAT':
+      return connection?.isDestinationNat ?? false;
+    default:
+      return state === wanted.toLowerCase();
+  }
+}
+
+/** Nothing ages during a walk, so `--seconds` always holds. */
+function recentTest({ operation, list, not }: Recent): Test {
+  const name = `recent ${list}`;
+  return (passage) => {
+    const seen = passage.list(name);
+    const { text } = passage.packet.source;
+    if (operation === 'set') {
+      seen.add(text);
+      return !not;
+    }
+    const known = seen.has(text);
+    if (operation === 'remove') seen.delete(text);
+    return known !== not;
+  };
+}

@@ -1,0 +1,167 @@
+import {
+  type IptablesChain,
+  type IptablesRule,
+  type IptablesRuleset,
+  type IptablesTable,
+  type IptablesTableName,
+  printIptablesRule,
+} from '../../netfilter/netfilter.ts';
+import type { HookEntries, HookEntry } from '../hook-entry.ts';
+import { type HookName, type Passage, type Ruling, Unmodelled } from '../passage.ts';
+import { type Test, testsOf } from './match.ts';
+import { type Act, actOf, type Verdict } from './target.ts';
+
+/** The built-in chains by the hook that calls them. */
+const CHAINS: Readonly<Record<HookName, string>> = {
+  prerouting: 'PREROUTING',
+  input: 'INPUT',
+  forward: 'FORWARD',
+  output: 'OUTPUT',
+  postrouting: 'POSTROUTING',
+};
+
+/** enum nf_ip_hook_priorities in include/uapi/linux/netfilter_ipv4.h; nat has NAT's own places. */
+const PRIORITIES: Readonly<Record<IptablesTableName, number>> = {
+  raw: -300,
+  mangle: -150,
+  nat: 0,
+  filter: 0,
+  security: 50,
+};
+
+/** The tables of a family as entries of the hooks whose built-in chains they have. */
+export function iptablesEntries(ruleset: IptablesRuleset): HookEntries {
+  const tables = [...ruleset.tables.values()].map((table) => new CompiledTable(table, ruleset.family));
+  return {
+    entries: tables.flatMap((table) => table.entries()),
+    tracks: [...ruleset.tables.values()].some(tracksConnections),
+  };
+}
+
+function tracksConnections({ name, chains }: IptablesTable): boolean {
+  const isOf = ({ matches, target }: IptablesRule) =>
+    matches.some((match) => match.kind === 'Conntrack') ||
+    (target?.kind === 'UnmodelledTarget' && target.words[0] === 'CONNMARK');
+  return name === 'nat' || [...chains.values()].some((chain) => chain.rules.some(isOf));
+}
+
+class CompiledTable {
+  readonly #table: IptablesTable;
+  readonly #family: 4 | 6;
+  readonly #chains = new Map<string, readonly CompiledRule[]>();
+
+  constructor(table: IptablesTable, family: 4 | 6) {
+    this.#table = table;
+    this.#family = family;
+  }
+
+  entries(): HookEntry[] {
+    return Object.entries(CHAINS).flatMap(([hook, name]) => {
+      const chain = this.#table.chains.get(name);
+      return chain === undefined ? [] : [this.#entry(hook as HookName, chain)];
+    });
+  }
+
+  #entry(hook: HookName, { name: chain, policy }: IptablesChain): HookEntry {
+    const { name } = this.#table;
+    const reroutes = name === 'mangle' && hook === 'output';
+    const run = (passage: Passage): Ruling => {
+      const { packet } = passage;
+      if (packet.source.family !== this.#family) return 'accept';
+      const before = reroutes ? `${packet.source} ${packet.destination} ${packet.mark}` : '';
+      const verdict = this.#run(chain, passage, 0);
+      if (verdict?.kind === 'drop' || (verdict === undefined && policy === 'DROP')) {
+        if (verdict === undefined) passage.note('rule', 'drop', `${this.#title} -P ${chain} DROP`);
+        passage.reason ??= 'droppedByRule';
+        return 'drop';
+      }
+      if (reroutes && passage.reroute !== undefined) {
+        const after = `${packet.source} ${packet.destination} ${packet.mark}`;
+        if (after !== before) return passage.reroute(passage);
+      }
+      return 'accept';
+    };
+    const type = name === 'nat' ? 'nat' : name === 'mangle' ? 'route' : 'filter';
+    return { hook, priority: PRIORITIES[name], type, run };
+  }
+
+  get #title(): string {
+    return `${this.#family === 4 ? 'iptables' : 'ip6tables'} -t ${this.#table.name}`;
+  }
+
+  /** Compiled when a packet first comes to it. */
+  #rules(chain: string): readonly CompiledRule[] {
+    const known = this.#chains.get(chain);
+    if (known !== undefined) return known;
+    const tree = this.#table.chains.get(chain);
+    if (tree === undefined) throw new Unmodelled(`${this.#title} has no chain '${chain}'`);
+    const title = `${this.#title} -A ${chain}`;
+    const rules = tree.rules.map((rule) => new CompiledRule(title, rule));
+    this.#chains.set(chain, rules);
+    return rules;
+  }
+
+  #run(chain: string, passage: Passage, depth: number): Verdict | undefined {
+    if (depth > 64) throw new Unmodelled(`${this.#title}: the chains call each other too deeply`);
+    for (const rule of this.#rules(chain)) {
+      const verdict = rule.run(passage);
+      switch (verdict?.kind) {
+        case undefined:
+          continue;
+        case 'accept':
+        case 'drop':
+          return verdict;
+        case 'return':
+          return undefined;
+        case 'goto':
+          return this.#run(verdict.chain, passage, depth + 1);
+        case 'jump': {
+          const inner = this.#run(verdict.chain, passage, depth + 1);
+          if (inner !== undefined) return inner;
+        }
+      }
+    }
+    return undefined;
+  }
+}
+
+class CompiledRule {
+  readonly #title: string;
+  readonly #rule: IptablesRule;
+  readonly #tests: readonly Test[];
+  readonly #act: Act | undefined;
+  #text: string | undefined;
+
+  constructor(title: string, rule: IptablesRule) {
+    this.#title = title;
+    this.#rule = rule;
+    this.#tests = testsOf(rule.matches);
+    this.#act = rule.target === undefined ? undefined : actOf(rule.target);
+  }
+
+  run(passage: Passage): Verdict | undefined {
+    try {
+      for (const test of this.#tests) if (!test(passage)) return undefined;
+      const verdict = this.#act?.(passage);
+      if (verdict === undefined && passage.changes.length === 0) return undefined;
+      passage.note('rule', wordOf(verdict, passage), this.text);
+      return verdict;
+    } catch (error) {
+      if (error instanceof Unmodelled) throw new Unmodelled(error.message, error.rule ?? this.text);
+      throw error;
+    }
+  }
+
+  get text(): string {
+    this.#text ??= `${this.#title} ${printIptablesRule(this.#rule)}`;
+    return this.#text;
+  }
+}
+
+function wordOf(verdict: Verdict | undefined, { refusal }: Passage): string {
+  if (verdict === undefined) return 'rewrite';
+  if (verdict.kind === 'drop') return refusal === undefined ? 'drop' : 'reject';
+  return verdict.kind === 'jump' || verdict.kind === 'goto'
+    ? `${verdict.kind} ${verdict.chain}`
+    : verdict.kind;
+}

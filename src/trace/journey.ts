@@ -1,0 +1,415 @@
+import type { Choices } from './choices.ts';
+import { ConnectionTable } from './connection-table.ts';
+import { portTowards, resolve } from './link.ts';
+import type { DecidingStep, Direction, Reason, Step } from './outcome.ts';
+import { Packet } from './packet.ts';
+import { type HookName, type HostState, Passage, type Refusal, type Ruling } from './passage.ts';
+import type { Way } from './routing.ts';
+import { judgeSource } from './source-validation.ts';
+import type { Stack, StackInterface, Stage } from './stack.ts';
+
+/** Where a packet ends. */
+export type Arrival = Delivered | Refused | Lost;
+
+/** It came to the processes of a host. */
+export interface Delivered {
+  readonly kind: 'delivered';
+  readonly stack: Stack;
+  readonly packet: Packet;
+}
+
+/** A host would not have it, and tells the sender. */
+export interface Refused {
+  readonly kind: 'refused';
+  readonly stack: Stack;
+  readonly packet: Packet;
+  readonly refusal: Refusal;
+  readonly reason: Reason;
+  readonly deciding: DecidingStep;
+}
+
+export interface Lost {
+  readonly kind: 'lost';
+  readonly reason: Reason;
+  readonly deciding: DecidingStep;
+  /** Before it left the host that made it, where its maker can be told. */
+  readonly where: 'no way' | 'own host' | 'network';
+}
+
+/** A hop that is still being filled. */
+export interface OpenHop {
+  readonly host: string;
+  readonly direction: Direction;
+  readonly steps: Step[];
+}
+
+/** More links than a packet ever crosses in a World that makes sense. */
+const MOST_LINKS = 64;
+/** VXLAN takes a source port from a hash of what it carries; which one makes no difference. */
+const VXLAN_SOURCE_PORT = 50000;
+
+/**
+ * The ways of the packets of one walk: the path of a packet through the kernel, host after host, as a chain of calls that
+ * ends where the packet does. What hosts come to know on the way (connections, lists) stays for the packets that follow.
+ */
+export class Journey {
+  readonly stage: Stage;
+  readonly choices: Choices;
+  readonly hops: OpenHop[] = [];
+  readonly #states = new Map<Stack, HostState>();
+  #direction: Direction = 'forward';
+  #links = 0;
+
+  constructor(stage: Stage, choices: Choices) {
+    this.stage = stage;
+    this.choices = choices;
+  }
+
+  get states(): Iterable<HostState> {
+    return this.#states.values();
+  }
+
+  /** Sends what a process or the kernel of a host has made (ip_local_out in net/ipv4/ip_output.c). */
+  send(stack: Stack, packet: Packet, direction: Direction): Arrival {
+    this.#direction = direction;
+    this.#links = 0;
+    this.#enter(stack);
+    this.#note('send', packet.toString());
+    const way = stack.routing.find({ to: packet.destination, from: packet.source, mark: packet.mark });
+    const arrival = this.#output(stack, packet, way);
+    if (arrival.kind !== 'lost' || arrival.where === 'no way' || this.#links > 0) return arrival;
+    return { ...arrival, where: 'own host' };
+  }
+
+  #state(stack: Stack): HostState {
+    let state = this.#states.get(stack);
+    if (state === undefined) {
+      state = { connections: new ConnectionTable(), lists: new Map(), virtualConnections: [] };
+      this.#states.set(stack, state);
+    }
+    return state;
+  }
+
+  #enter(stack: Stack): void {
+    this.hops.push({ host: stack.name, direction: this.#direction, steps: [] });
+  }
+
+  get #hop(): OpenHop {
+    const hop = this.hops.at(-1);
+    if (hop === undefined) throw new Error('a packet is always at some host');
+    return hop;
+  }
+
+  #note(kind: Step['kind'], detail: string, rule?: string): void {
+    this.#hop.steps.push(
+      rule === undefined ? { kind, detail, changes: [] } : { kind, detail, rule, changes: [] },
+    );
+  }
+
+  #lastStep(): DecidingStep {
+    const { host, steps } = this.#hop;
+    return { host, step: steps.at(-1) ?? { kind: 'drop', detail: 'dropped', changes: [] } };
+  }
+
+  #lose(reason: Reason, detail: string, rule?: string, where: Lost['where'] = 'network'): Lost {
+    this.#note('drop', detail, rule);
+    return { kind: 'lost', reason, deciding: this.#lastStep(), where };
+  }
+
+  /** A host that forwards tells the sender. */
+  #refuse(
+    stack: Stack,
+    packet: Packet,
+    refusal: Refusal,
+    reason: Reason,
+    detail: string,
+    rule?: string,
+  ): Refused {
+    this.#note('drop', detail, rule);
+    return { kind: 'refused', stack, packet, refusal, reason, deciding: this.#lastStep() };
+  }
+
+  #passage(
+    hook: HookName,
+    stack: Stack,
+    packet: Packet,
+    more: Pick<
+      ConstructorParameters<typeof Passage>[0],
+      'input' | 'output' | 'inputPort' | 'outputPort' | 'reroute' | 'nextHop'
+    >,
+  ): Passage {
+    const { choices } = this;
+    return new Passage({
+      stack,
+      state: this.#state(stack),
+      choices,
+      hook,
+      packet,
+      steps: this.#hop.steps,
+      ...more,
+    });
+  }
+
+  /** What follows from a rule that did not let the packet pass. */
+  #stopped(stack: Stack, passage: Passage): Arrival {
+    const { packet, refusal, reason = 'droppedByRule' } = passage;
+    const deciding = this.#lastStep();
+    // Nobody is told of a RST or an error that was refused (RFC 1122 3.2.2).
+    const mayTell = packet.content !== 'error' && packet.content !== 'reset';
+    if (refusal !== undefined && mayTell)
+      return { kind: 'refused', stack, packet, refusal, reason, deciding };
+    return { kind: 'lost', reason, deciding, where: 'network' };
+  }
+
+  #output(stack: Stack, packet: Packet, first: Way | undefined): Arrival {
+    let way = first;
+    const out = this.#outOf(stack, way);
+    if (out === undefined) return this.#noWayOut(packet, way);
+    const reroute = (passage: Passage): Ruling => {
+      way = stack.routing.find({ to: packet.destination, from: packet.source, mark: packet.mark });
+      const output = this.#outOf(stack, way);
+      if (output !== undefined) {
+        passage.output = output;
+        return 'accept';
+      }
+      passage.reason = reasonOf(way);
+      passage.note('drop', `no way to ${packet.destination}`, way?.text);
+      return 'drop';
+    };
+    const passage = this.#passage('output', stack, packet, { output: out, reroute });
+    const ruling = stack.hooks.output.run(passage);
+    if (ruling === 'drop') return this.#stopped(stack, passage);
+    if (ruling === 'stolen') return this.#sendOn(stack, packet);
+    return this.#postrouting(stack, packet, way, undefined);
+  }
+
+  #outOf(stack: Stack, way: Way | undefined): StackInterface | undefined {
+    if (way?.kind === 'local') return stack.loopback;
+    return way?.kind === 'unicast' ? stack.interfaces.get(way.interface) : undefined;
+  }
+
+  #noWayOut(packet: Packet, way: Way | undefined): Lost {
+    return this.#lose(reasonOf(way), `no way to ${packet.destination}`, way?.text, 'no way');
+  }
+
+  /** IPVS sends on what it has rewritten by the output hook, whichever hook it took it from (ip_vs_nat_xmit). */
+  #sendOn(stack: Stack, packet: Packet): Arrival {
+    packet.balanced = true;
+    const way = stack.routing.find({ to: packet.destination, from: packet.source, mark: packet.mark });
+    return this.#output(stack, packet, way);
+  }
+
+  #postrouting(
+    stack: Stack,
+    packet: Packet,
+    way: Way | undefined,
+    input: StackInterface | undefined,
+  ): Arrival {
+    const output = this.#outOf(stack, way);
+    if (output === undefined) return this.#noWayOut(packet, way);
+    const nextHop = (way?.kind === 'unicast' ? way.via : undefined) ?? packet.destination;
+    this.#note('route', `by ${output.name}`, way?.text);
+    const passage = this.#passage('postrouting', stack, packet, { input, output, nextHop });
+    if (stack.hooks.postrouting.run(passage) === 'drop') return this.#stopped(stack, passage);
+    if (output === stack.loopback) return this.#receive(stack, output, packet);
+    return this.#transmit(stack, output, nextHop, packet);
+  }
+
+  #transmit(stack: Stack, output: StackInterface, nextHop: Packet['destination'], packet: Packet): Arrival {
+    const mac = resolve(this.stage, output, nextHop);
+    if (mac === undefined) {
+      return this.#lose('noNeighbour', `nobody on the link of ${output.name} has ${nextHop}`);
+    }
+    switch (output.is.kind) {
+      case 'vxlan':
+        return this.#encapsulate(stack, output, mac, packet);
+      case 'bridge':
+        return this.#switchTo(output, undefined, mac, packet);
+      default:
+        return this.#cross(output, mac, packet);
+    }
+  }
+
+  /** The frame leaves by a link and comes in at its other end. */
+  #cross(output: StackInterface, mac: string, packet: Packet): Arrival {
+    const end = this.stage.peerOf(output);
+    if (end === undefined) return this.#lose('noLink', `nothing is at the other end of ${output.name}`);
+    this.#links += 1;
+    if (this.#links > MOST_LINKS) return this.#lose('loop', `the packet has crossed ${MOST_LINKS} links`);
+    packet.forget();
+    if (end.is.kind === 'veth' && end.is.bridge !== undefined)
+      return this.#bridge(end, end.is.bridge, mac, packet);
+    this.#enter(end.stack);
+    this.#note('receive', `${packet} on ${end.name}`);
+    if (mac !== end.mac) {
+      return this.#lose('otherHost', `the frame is for ${mac}, and ${end.name} is ${end.mac}`);
+    }
+    return this.#receive(end.stack, end, packet);
+  }
+
+  /** A frame comes in by a port of a bridge: for the host itself, or to be switched (net/bridge/br_input.c). */
+  #bridge(port: StackInterface, name: string, mac: string, packet: Packet): Arrival {
+    const { stack } = port;
+    const bridge = stack.interfaces.get(name);
+    this.#enter(stack);
+    this.#note('receive', `${packet} on ${port.name} of ${name}`);
+    if (bridge === undefined) return this.#lose('noLink', `there is no bridge ${name}`);
+    const calls = stack.host.sysctls.bridgeNfCallIptables;
+    if (mac === bridge.mac || mac === port.mac) return this.#receive(stack, bridge, packet, port);
+    return calls
+      ? this.#filterSwitched(bridge, port, mac, packet)
+      : this.#switchTo(bridge, port, mac, packet);
+  }
+
+  #switchTo(bridge: StackInterface, from: StackInterface | undefined, mac: string, packet: Packet): Arrival {
+    const port = portTowards(this.stage, bridge, mac);
+    if (port === undefined || port === from) {
+      return this.#lose('noNeighbour', `no other port of ${bridge.name} leads to ${mac}`);
+    }
+    if (from !== undefined) {
+      this.#note(
+        'switch',
+        `from ${from.name} to ${port.name}: the rules of ${bridge.stack.name} do not see it`,
+      );
+    }
+    return this.#cross(port, mac, packet);
+  }
+
+  /** With br_netfilter what is switched passes the hooks of IP as well (net/bridge/br_netfilter_hooks.c). */
+  #filterSwitched(bridge: StackInterface, from: StackInterface, mac: string, packet: Packet): Arrival {
+    const { stack } = bridge;
+    const before = packet.destination.text;
+    const first = this.#passage('prerouting', stack, packet, { input: bridge, inputPort: from });
+    if (stack.hooks.prerouting.run(first) === 'drop') return this.#stopped(stack, first);
+    let towards: string | undefined = mac;
+    if (packet.destination.text !== before) {
+      const way = stack.routing.find({ to: packet.destination, from: packet.source, mark: packet.mark });
+      if (way?.kind !== 'unicast' || way.interface !== bridge.name) return this.#route(stack, bridge, packet);
+      towards = resolve(this.stage, bridge, way.via ?? packet.destination);
+    }
+    const port = towards === undefined ? undefined : portTowards(this.stage, bridge, towards);
+    if (port === undefined || towards === undefined || port === from) {
+      return this.#lose('noNeighbour', `no other port of ${bridge.name} leads to ${packet.destination}`);
+    }
+    const ends = { input: bridge, output: bridge, inputPort: from, outputPort: port };
+    for (const hook of ['forward', 'postrouting'] as const) {
+      const passage = this.#passage(hook, stack, packet, { ...ends, nextHop: packet.destination });
+      if (stack.hooks[hook].run(passage) === 'drop') return this.#stopped(stack, passage);
+    }
+    this.#note('switch', `from ${from.name} to ${port.name}, past the rules of ${stack.name} (br_netfilter)`);
+    return this.#cross(port, towards, packet);
+  }
+
+  /** What comes up to IP (ip_rcv in net/ipv4/ip_input.c). */
+  #receive(stack: Stack, input: StackInterface, packet: Packet, port?: StackInterface): Arrival {
+    const passage = this.#passage('prerouting', stack, packet, { input, inputPort: port });
+    if (stack.hooks.prerouting.run(passage) === 'drop') return this.#stopped(stack, passage);
+    // What the host sent itself still knows its way, and is not looked at again.
+    if (input === stack.loopback) return this.#input(stack, input, packet);
+    return this.#route(stack, input, packet);
+  }
+
+  /** The routing decision for what came in (ip_route_input_slow in net/ipv4/route.c). */
+  #route(stack: Stack, input: StackInterface, packet: Packet): Arrival {
+    const { source, destination } = packet;
+    if (source.isLoopback || source.isMulticast) {
+      return this.#lose('martianSource', `${source} cannot come in by ${input.name}`);
+    }
+    if (destination.isLoopback) {
+      return this.#lose('martianDestination', `${destination} cannot be reached by ${input.name}`);
+    }
+    const way = stack.routing.find({ to: destination, from: source, mark: packet.mark });
+    const forwards = stack.host.sysctls.ipForward;
+    switch (way?.kind) {
+      case 'local':
+        return this.#judged(stack, input, packet) ?? this.#input(stack, input, packet);
+      case 'unicast':
+        if (!forwards) return this.#lose('notForwarding', `${stack.name} forwards nothing`, way.text);
+        return this.#judged(stack, input, packet) ?? this.#forward(stack, input, packet, way);
+      case 'broadcast':
+        return this.#lose('broadcastDestination', `${destination} is a broadcast address`, way.text);
+      case 'blackhole':
+        return this.#lose('blackholeRoute', `${destination} leads nowhere`, way.text);
+      default: {
+        const reason = reasonOf(way);
+        const detail = `no way to ${destination}`;
+        if (!forwards || packet.content === 'error') return this.#lose(reason, detail, way?.text);
+        const code = way === undefined ? 'net' : 'host';
+        return this.#refuse(stack, packet, code, reason, detail, way?.text);
+      }
+    }
+  }
+
+  #judged(stack: Stack, input: StackInterface, packet: Packet): Lost | undefined {
+    const judgement = judgeSource(stack, input, packet);
+    return judgement && this.#lose(judgement.reason, judgement.detail, judgement.rule);
+  }
+
+  #forward(stack: Stack, input: StackInterface, packet: Packet, way: Way): Arrival {
+    if (packet.ttl <= 1) return this.#lose('timeToLiveExceeded', 'the time to live is over');
+    packet.ttl -= 1;
+    const output = this.#outOf(stack, way);
+    const passage = this.#passage('forward', stack, packet, { input, output });
+    if (stack.hooks.forward.run(passage) === 'drop') return this.#stopped(stack, passage);
+    return this.#postrouting(stack, packet, way, input);
+  }
+
+  #input(stack: Stack, input: StackInterface, packet: Packet): Arrival {
+    const passage = this.#passage('input', stack, packet, { input });
+    const ruling = stack.hooks.input.run(passage);
+    if (ruling === 'drop') return this.#stopped(stack, passage);
+    if (ruling === 'stolen') return this.#sendOn(stack, packet);
+    if (packet.inner !== undefined) return this.#decapsulate(stack, packet, packet.inner);
+    return { kind: 'delivered', stack, packet };
+  }
+
+  /** Into a UDP packet of this host's own, which keeps the mark but not the connection (vxlan_xmit_one). */
+  #encapsulate(stack: Stack, device: StackInterface, mac: string, packet: Packet): Arrival {
+    if (device.is.kind !== 'vxlan') throw new Error(`${device.name} is no VXLAN device`);
+    const { forwarding, local, port, vni, underlay } = device.is;
+    const entry = forwarding.find((each) => each.mac.text === mac);
+    if (entry === undefined)
+      return this.#lose('noForwardingEntry', `${device.name} does not know where ${mac} is`);
+    packet.untrack();
+    const tuple = {
+      source: local,
+      sourcePort: VXLAN_SOURCE_PORT,
+      destination: entry.remote,
+      destinationPort: port,
+    };
+    const outer = new Packet('udp', 'request', tuple, { inner: packet });
+    outer.mark = packet.mark;
+    this.#note(
+      'encapsulate',
+      `vni ${vni} to ${entry.remote} by ${underlay}`,
+      `${mac} dev ${device.name} dst ${entry.remote}`,
+    );
+    const way = stack.routing.find({ to: entry.remote, from: local, mark: outer.mark });
+    return this.#output(stack, outer, way);
+  }
+
+  #decapsulate(stack: Stack, outer: Packet, inner: Packet): Arrival {
+    const device = [...stack.interfaces.values()].find(
+      ({ is }) => is.kind === 'vxlan' && is.port === outer.destinationPort,
+    );
+    if (device === undefined) return this.#lose('noListener', 'no VXLAN device takes it');
+    inner.forget();
+    inner.mark = outer.mark;
+    this.#note('decapsulate', `${inner} on ${device.name}`);
+    return this.#receive(stack, device, inner);
+  }
+}
+
+/** Why a lookup without an interface to leave by came to nothing. */
+function reasonOf(way: Way | undefined): Reason {
+  switch (way?.kind) {
+    case 'blackhole':
+      return 'blackholeRoute';
+    case 'unreachable':
+      return 'unreachableRoute';
+    case 'broadcast':
+      return 'broadcastDestination';
+    default:
+      return 'noRoute';
+  }
+}

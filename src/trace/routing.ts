@@ -1,0 +1,200 @@
+import { Addr, bitsOf, Prefix } from '../ip/ip.ts';
+import { type Host, MAIN_TABLE, type RoutingRule } from '../world/world.ts';
+
+/** Where the routing tables send an address. */
+export type Way = UnicastWay | LocalWay | DiscardWay;
+
+export interface UnicastWay {
+  readonly kind: 'unicast';
+  readonly interface: string;
+  readonly via: Addr | undefined;
+  readonly source: Addr | undefined;
+  /** As `ip route` prints it. */
+  readonly text: string;
+}
+
+export interface LocalWay {
+  readonly kind: 'local';
+  /** Of which interface the address is. */
+  readonly interface: string;
+  readonly source: Addr;
+  readonly text: string;
+}
+
+export interface DiscardWay {
+  readonly kind: 'blackhole' | 'unreachable' | 'broadcast';
+  readonly text: string;
+}
+
+/** What a lookup may depend on beside the destination. */
+export interface Flow {
+  readonly to: Addr;
+  readonly from: Addr | undefined;
+  readonly mark: number;
+}
+
+export type AddressType = 'local' | 'broadcast' | 'multicast' | 'unicast';
+
+const LOCAL_TABLE = 255;
+/** The kernel's own rule for the main table; its table `default` is empty unless somebody fills it. */
+const MAIN_PRIORITY = 32766;
+const DEFAULT_TABLE = 253;
+const LOOPBACK_NET = Prefix.parse('127.0.0.0/8');
+const LOOPBACK = Addr.parse('127.0.0.1');
+const EVERYBODY = Addr.parse('255.255.255.255');
+
+/** One table: routes by prefix length, longest first (net/ipv4/fib_trie.c does the same by a trie). */
+class Table {
+  readonly #levels: { readonly length: number; readonly ways: Map<string | number, Way> }[] = [];
+
+  /** Of two routes to the same prefix the first counts, as with metrics left alone. */
+  add(to: Prefix, way: Way): void {
+    let level = this.#levels.find((each) => each.length === to.length);
+    if (level === undefined) {
+      level = { length: to.length, ways: new Map() };
+      this.#levels.push(level);
+      this.#levels.sort((a, b) => b.length - a.length);
+    }
+    const key = keyOf(to.addr, to.length);
+    if (!level.ways.has(key)) level.ways.set(key, way);
+  }
+
+  find(to: Addr): Way | undefined {
+    for (const { length, ways } of this.#levels) {
+      const way = ways.get(keyOf(to, length));
+      if (way !== undefined) return way;
+    }
+    return undefined;
+  }
+}
+
+function keyOf(addr: Addr, length: number): string | number {
+  if (addr.family === 4) return length === 0 ? 0 : (addr.u32 & (-1 << (32 - length))) >>> 0;
+  return length === bitsOf(addr.family) ? addr.text : Prefix.of(addr, length).addr.text;
+}
+
+/**
+ * The routing of one host (net/ipv4/fib_frontend.c, fib_rules.c): its own tables, and those the kernel derives from its
+ * addresses. IPv4 broadcast and loopback routes as Linux makes them.
+ */
+export class Routing {
+  readonly #tables = new Map<number, Table>();
+  readonly #rules: readonly RoutingRule[];
+  readonly #host: Host;
+
+  constructor(host: Host) {
+    this.#host = host;
+    this.#rules = [
+      ...host.routingRules,
+      { priority: 0, table: LOCAL_TABLE },
+      { priority: MAIN_PRIORITY, table: MAIN_TABLE },
+      { priority: MAIN_PRIORITY + 1, table: DEFAULT_TABLE },
+    ].sort((a, b) => a.priority - b.priority);
+    this.#addLoopback();
+    for (const each of host.interfaces) {
+      for (const { addr, length } of each.addresses) this.#addAddress(each.name, addr, length);
+    }
+    for (const route of host.routes) {
+      const text = routeText(route);
+      const way: Way =
+        route.kind === 'unicast'
+          ? { kind: 'unicast', interface: route.interface, via: route.via, source: route.source, text }
+          : { kind: route.kind, text };
+      this.#table(route.table).add(route.to, way);
+    }
+  }
+
+  /** Throws nothing: no way at all is undefined. */
+  find(flow: Flow): Way | undefined {
+    for (const rule of this.#rules) {
+      if (!isFor(rule, flow)) continue;
+      const way = this.#tables.get(rule.table)?.find(flow.to);
+      if (way !== undefined) return way;
+    }
+    return undefined;
+  }
+
+  isLocal(addr: Addr): boolean {
+    return this.typeOf(addr) === 'local';
+  }
+
+  /** What `fib daddr type` and `addrtype` say: the local table's view (inet_addr_type in net/ipv4/fib_frontend.c). */
+  typeOf(addr: Addr): AddressType {
+    if (addr.isMulticast) return 'multicast';
+    const kind = this.#tables.get(LOCAL_TABLE)?.find(addr)?.kind;
+    return kind === 'local' || kind === 'broadcast' ? kind : 'unicast';
+  }
+
+  /**
+   * The address a host takes for what leaves by an interface (inet_select_addr in net/ipv4/devinet.c): the first one of the
+   * interface, one beside the next hop before it; else the first one of any interface. Loopback addresses stay at home.
+   */
+  sourceFor(interfaceName: string, nextHop: Addr): Addr | undefined {
+    const usable = (name: string | undefined) =>
+      this.#host.interfaces
+        .filter((each) => name === undefined || each.name === name)
+        .flatMap((each) => each.addresses)
+        .filter(({ addr }) => addr.family === nextHop.family && !addr.isLoopback);
+    const own = usable(interfaceName);
+    const near = own.find(({ addr, length }) => Prefix.of(addr, length).contains(nextHop));
+    return (near ?? own[0] ?? usable(undefined)[0])?.addr;
+  }
+
+  #table(id: number): Table {
+    const table = this.#tables.get(id) ?? new Table();
+    this.#tables.set(id, table);
+    return table;
+  }
+
+  #addLoopback(): void {
+    const lo = this.#host.interfaces.find((each) => each.kind === 'loopback')?.name ?? 'lo';
+    this.#addLocal(lo, Prefix.host(LOOPBACK), LOOPBACK);
+    this.#addLocal(lo, LOOPBACK_NET, LOOPBACK);
+    this.#addLocal(lo, Prefix.parse('::1/128'), Addr.parse('::1'));
+    this.#addBroadcast(LOOPBACK_NET.last);
+    this.#addBroadcast(EVERYBODY);
+  }
+
+  #addAddress(name: string, addr: Addr, length: number): void {
+    const prefix = Prefix.of(addr, length);
+    this.#addLocal(name, Prefix.host(addr), addr);
+    if (prefix.isHost) return;
+    const text = `${prefix} dev ${name} scope link src ${addr}`;
+    this.#table(MAIN_TABLE).add(prefix, {
+      kind: 'unicast',
+      interface: name,
+      via: undefined,
+      source: addr,
+      text,
+    });
+    if (addr.family === 4 && length < 31) this.#addBroadcast(prefix.last);
+  }
+
+  #addLocal(name: string, to: Prefix, source: Addr): void {
+    const text = `local ${to.isHost ? to.addr : to} dev ${name} table local`;
+    this.#table(LOCAL_TABLE).add(to, { kind: 'local', interface: name, source, text });
+  }
+
+  #addBroadcast(addr: Addr): void {
+    this.#table(LOCAL_TABLE).add(Prefix.host(addr), {
+      kind: 'broadcast',
+      text: `broadcast ${addr} table local`,
+    });
+  }
+}
+
+/** A rule with a source never holds for a packet whose source is still to be chosen. */
+function isFor({ from, to, mark }: RoutingRule, flow: Flow): boolean {
+  if (from !== undefined && (flow.from === undefined || !from.contains(flow.from))) return false;
+  if (to !== undefined && !to.contains(flow.to)) return false;
+  return mark === undefined || (flow.mark & mark.mask) >>> 0 === mark.value;
+}
+
+function routeText(route: Host['routes'][number]): string {
+  const to = route.to.length === 0 ? 'default' : route.to.isHost ? route.to.addr.text : route.to.text;
+  const table = route.table === MAIN_TABLE ? '' : ` table ${route.table}`;
+  if (route.kind !== 'unicast') return `${route.kind} ${to}${table}`;
+  const via = route.via === undefined ? '' : ` via ${route.via}`;
+  const source = route.source === undefined ? '' : ` src ${route.source}`;
+  return `${to}${via} dev ${route.interface}${source}${table}`;
+}
