@@ -62,7 +62,8 @@ export class Prefix {
   contains(addr: Addr): boolean {
     if (addr.family !== this.family) return false;
     // A shift by 32 is one by 0 to JavaScript, so the empty prefix is told apart.
-    if (addr.family === 4) return this.length === 0 || (addr.u32 ^ this.addr.u32) >>> (32 - this.length) === 0;
+    if (addr.family === 4)
+      return this.length === 0 || (addr.u32 ^ this.addr.u32) >>> (32 - this.length) === 0;
     const shift = BigInt(bitsOf(this.family) - this.length);
     return addr.value >> shift === this.addr.value >> shift;
   }
