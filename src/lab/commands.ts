@@ -51,6 +51,8 @@ function made(each: Interface): string[] {
       return each.bridge === undefined ? [] : [`link set dev ${each.name} master ${each.bridge}`];
     case 'bridge':
       return [`link add name ${each.name} address ${each.mac} type bridge`];
+    case 'dummy':
+      return [`link add name ${each.name} address ${each.mac} type dummy`];
     case 'vxlan': {
       const { name, mac, mtu = 1450, vni, local, underlay, port } = each;
       return [

@@ -1,8 +1,9 @@
 import { Fault } from '../fault/fault.ts';
 import { podName, withPods } from './attachment.ts';
 import { checkWorld } from './check.ts';
-import { fabric, machineHost } from './fabric.ts';
+import { balancerHost, fabric, machineHost } from './fabric.ts';
 import {
+  type BalancerFacts,
   controlPlaneAddress,
   EXTERNAL_CLIENT,
   type MachineFacts,
@@ -10,6 +11,7 @@ import {
   type PodFacts,
 } from './facts.ts';
 import { nodeHost, podRange } from './node-host.ts';
+import type { Forward } from './policy.ts';
 import type { ClusterProfile } from './profile.ts';
 import { CONTROL_PLANE, EXTERNAL } from './wiring.ts';
 import type { Host, HostRole, World } from './world.ts';
@@ -24,6 +26,9 @@ export interface ClusterFacts {
   readonly vpcHosts?: readonly MachineFacts[];
   /** Machines outside the VPC; one named `external` unless said. */
   readonly outside?: readonly MachineFacts[];
+  readonly balancers?: readonly BalancerFacts[];
+  /** What NAT gateways forward from outside. */
+  readonly forwards?: readonly Forward[];
 }
 
 /**
@@ -36,13 +41,16 @@ export function buildCluster(facts: ClusterFacts): World {
   checkNodes(profile, nodes);
   const { controlPlane = { name: CONTROL_PLANE, address: controlPlaneAddress(profile) } } = facts;
   const masters = controlPlane === null ? [] : [controlPlane];
-  const { router, links } = fabric(profile, nodes, [...masters, ...vpcHosts], outside);
+  const { balancers = [], forwards = [] } = facts;
+  const around = { nodes, machines: [...masters, ...vpcHosts], balancers, outside, forwards };
+  const { router, links } = fabric(profile, around);
   const machines = (role: HostRole, some: readonly MachineFacts[]) =>
     some.map((machine) => machineHost(profile, role, machine));
   const hosts = [
     router,
     ...machines('control-plane', masters),
     ...nodes.map((node) => nodeHost(profile, node, nodes)),
+    ...balancers.map((balancer) => balancerHost(profile, balancer)),
     ...machines('vpc-host', vpcHosts),
     ...machines('client', outside),
   ];

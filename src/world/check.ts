@@ -46,7 +46,9 @@ function checkAddresses(world: World): void {
     owners.set(addr, owner);
   };
   for (const host of world.hosts.values()) {
-    for (const { addr } of host.interfaces.flatMap((each) => each.addresses)) {
+    // What a dummy holds, every node may hold: the addresses of Services and balancers under IPVS.
+    const own = host.interfaces.filter((each) => each.kind !== 'dummy');
+    for (const { addr } of own.flatMap((each) => each.addresses)) {
       if (world.profile.serviceCIDR.contains(addr)) {
         throw contradiction(
           `'${host.name}' has the address ${addr} of the serviceCIDR ${world.profile.serviceCIDR}`,

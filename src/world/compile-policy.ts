@@ -1,5 +1,6 @@
 import type { Addr, Prefix } from '../ip/ip.ts';
 import {
+  Accept,
   AddressValue,
   AnonymousSet,
   Bitwise,
@@ -28,17 +29,14 @@ import {
   Snat,
   Word,
 } from '../netfilter/netfilter.ts';
+import { compileBalance, wordOf } from './compile-balance.ts';
+import { DSTNAT, FILTER, MANGLE, RAW, SRCNAT } from './hook-priority.ts';
 import type * as policies from './policy.ts';
 
 /*
- * Priorities by the names of nft(8). Before connection tracking (-200), what is dropped leaves no entry; after it and
- * before the first address is rewritten, a mark sees the packet as it came.
+ * Before connection tracking (-200), what is dropped leaves no entry; after it and before the first address is rewritten, a
+ * mark sees the packet as it came.
  */
-const RAW = -300;
-const MANGLE = -150;
-const DSTNAT = -100;
-const FILTER = 0;
-const SRCNAT = 100;
 
 /** The policy as a table of its own, whose name begins with `fairlead-`: what the kernel runs and what a walk runs. */
 export function compilePolicy(policy: policies.Policy): NftTable {
@@ -51,6 +49,10 @@ export function compilePolicy(policy: policies.Policy): NftTable {
       return table('fairlead-masquerade', masquerade(policy));
     case 'entry-mark':
       return table('fairlead-entry-mark', entryMark(policy));
+    case 'return-path':
+      return table('fairlead-return-path', returnPath(policy));
+    case 'balance':
+      return compileBalance(policy);
   }
 }
 
@@ -80,7 +82,7 @@ function sourceCheck({ owned }: policies.SourceCheck): NftChain[] {
   return [NftChain('prerouting', rules, NftHook('filter', 'prerouting', RAW))];
 }
 
-function elasticSets({ pairs }: policies.ElasticAddresses): NftSet[] {
+function elasticSets({ pairs, forwards = [] }: policies.ElasticAddresses): NftSet[] {
   const addresses = (name: string, some: readonly Addr[]) =>
     NftSet(name, ['ipv4_addr'], { elements: byKey(some.map((addr) => NftElement(AddressValue(addr)))) });
   const map = (name: string, some: readonly (readonly [Addr, Addr])[]) =>
@@ -91,7 +93,7 @@ function elasticSets({ pairs }: policies.ElasticAddresses): NftSet[] {
   return [
     addresses(
       'elastic',
-      pairs.map(({ elastic }) => elastic),
+      [...pairs, ...forwards].map(({ elastic }) => elastic),
     ),
     addresses(
       'inside',
@@ -112,9 +114,10 @@ function byKey(elements: readonly NftElement[]): Map<string, NftElement> {
   return new Map(elements.map((each) => [printNftElement(NftElement(each.key)), each]));
 }
 
-function elasticChains({ outside }: policies.ElasticAddresses): NftChain[] {
+function elasticChains({ outside, forwards = [] }: policies.ElasticAddresses): NftChain[] {
   const cameByElastic = Match(Ct('status'), Word('dnat'));
   const isOriginal = Match(Ct('direction'), Word('original'));
+  const isReply = Match(Ct('direction'), Word('reply'));
   const toElsewhere = Match(destination, SetReference('elastic'), '!=');
   const hasNoElastic = Match(source, SetReference('inside'), '!=');
   const toElastic = Snat(Lookup(source, 'elastic-of'));
@@ -127,12 +130,14 @@ function elasticChains({ outside }: policies.ElasticAddresses): NftChain[] {
     ),
     NftChain(
       'prerouting',
-      [rule(Dnat(Lookup(destination, 'inside-of')))],
+      [rule(Dnat(Lookup(destination, 'inside-of'))), ...outside.flatMap((name) => forwarded(name, forwards))],
       NftHook('nat', 'prerouting', DSTNAT),
     ),
     NftChain(
       'leave',
       [
+        // The answer to what was forwarded has an inside address up to the last hook, and perhaps no elastic one.
+        ...(forwards.length === 0 ? [] : [rule(cameByElastic, isReply, Accept())]),
         ...outside.map((name) => dropped(leavesBy(name), hasNoElastic)),
         dropped(...entersInside, cameByElastic, isOriginal, hasNoElastic),
       ],
@@ -144,6 +149,32 @@ function elasticChains({ outside }: policies.ElasticAddresses): NftChain[] {
       NftHook('nat', 'postrouting', SRCNAT),
     ),
   ];
+}
+
+/** What one port of the gate forwards of the NAT gateways' addresses. */
+function forwarded(gate: string, forwards: readonly policies.Forward[]): NftRule[] {
+  return forwards.map(({ elastic, protocol, port, to }) =>
+    rule(
+      entersBy(gate),
+      Match(destination, AddressValue(elastic)),
+      Match(Payload(wordOf(protocol), 'dport'), NumberValue(port)),
+      Dnat(AddressValue(to.addr), { port: NumberValue(to.port) }),
+    ),
+  );
+}
+
+/** A connection that a balancer hands on bears the balancer's mark, and what answers it is routed by the mark. */
+function returnPath({ ways }: policies.ReturnPath): NftChain[] {
+  const rules = ways.flatMap(({ interface: name, mark }) => [
+    rule(entersBy(name), Match(Ct('state'), Word('new')), Mangle(Ct('mark'), NumberValue(mark))),
+    rule(
+      Match(Meta('iifname'), Word(name), '!='),
+      Match(Ct('direction'), Word('reply')),
+      Match(Ct('mark'), NumberValue(mark)),
+      Mangle(Meta('mark'), NumberValue(mark)),
+    ),
+  ]);
+  return [NftChain('prerouting', rules, NftHook('filter', 'prerouting', MANGLE))];
 }
 
 function masquerade({ from, except }: policies.Masquerade): NftChain[] {

@@ -1,7 +1,7 @@
 import { type Addr, Prefix } from '../ip/ip.ts';
-import type { MachineFacts, NodeFacts } from './facts.ts';
+import type { BalancerFacts, MachineFacts, NodeFacts } from './facts.ts';
 import { machineInterface, machineRoutes, secondOf, secondPort } from './node-host.ts';
-import type { ElasticAddresses, SourceCheck } from './policy.ts';
+import type { ElasticAddresses, Forward, Policy, ReturnPath, SourceCheck } from './policy.ts';
 import type { ClusterProfile } from './profile.ts';
 import {
   bareHost,
@@ -16,7 +16,15 @@ import {
   routeBy,
   vpcGateway,
 } from './wiring.ts';
-import { type Host, type HostRole, type Link, MAIN_TABLE, type Neighbour, type Route } from './world.ts';
+import {
+  type Host,
+  type HostRole,
+  type Link,
+  MAIN_TABLE,
+  type Neighbour,
+  type Route,
+  type RoutingRule,
+} from './world.ts';
 
 /** One port of the VPC router and the machine behind it. */
 interface Port {
@@ -33,20 +41,34 @@ export interface Fabric {
   readonly links: readonly Link[];
 }
 
+/** Who stands around the router. */
+export interface FabricFacts {
+  readonly nodes: readonly NodeFacts[];
+  /** The machines of the VPC beside the nodes and balancers. */
+  readonly machines: readonly MachineFacts[];
+  readonly balancers: readonly BalancerFacts[];
+  readonly outside: readonly MachineFacts[];
+  /** What NAT gateways forward. */
+  readonly forwards: readonly Forward[];
+}
+
 /**
  * The VPC router and internet gateway: every packet between machines crosses it. It drops what a machine sends from a
  * source it does not own, routes pod ranges only where the network model says so, and holds the elastic addresses.
  */
-export function fabric(
-  profile: ClusterProfile,
-  nodes: readonly NodeFacts[],
-  vpcMachines: readonly MachineFacts[],
-  outside: readonly MachineFacts[],
-): Fabric {
-  const inside = [...nodes.flatMap((node) => nodePorts(profile, node)), ...vpcMachines.map(machinePort)];
+export function fabric(profile: ClusterProfile, facts: FabricFacts): Fabric {
+  const { nodes, machines, balancers, outside, forwards } = facts;
+  const inside = [...nodes.flatMap((node) => nodePorts(profile, node)), ...machines.map(machinePort)];
+  const balancing = balancers.map(balancerPort);
   const gates = outside.map((machine) => ({ ...machinePort(machine), owns: undefined }));
-  const ports = [...inside, ...gates];
+  const ports = [...inside, ...balancing, ...gates];
   const gateway = vpcGateway(profile);
+  const ways = balancing.filter((port) => port.owns === undefined).map(wayBack);
+  const checked = [...inside, ...balancing.filter((port) => port.owns !== undefined)];
+  const policies: Policy[] = [
+    sourceCheck(checked),
+    elasticAddresses(gates, [...nodes, ...machines, ...balancers], forwards),
+  ];
   const router: Host = {
     ...bareHost(ROUTER, 'router'),
     interfaces: [
@@ -58,15 +80,48 @@ export function fabric(
         addresses: [],
       })),
     ],
-    routes: [...ports.flatMap(portRoutes), SILENCE],
+    routes: [...ports.flatMap(portRoutes), SILENCE, ...ways.map((way) => way.route)],
+    routingRules: ways.map((way) => way.rule),
     neighbours: ports.map(
       (port): Neighbour => ({ interface: port.name, addr: port.addr, mac: macs.own(port.addr) }),
     ),
     sysctls: { ipForward: true, rpFilter: 0, bridgeNfCallIptables: false },
-    policies: [sourceCheck(inside), elasticAddresses(gates, [...nodes, ...vpcMachines])],
+    policies: ways.length === 0 ? policies : [...policies, returnPath(ways)],
   };
   const link = ({ name, machine }: Port): Link => ({ a: { host: ROUTER, interface: name }, b: machine });
   return { router, links: ports.map(link) };
+}
+
+/** A balancer that hands on the client's packets as they are sends from addresses that are not its own. */
+function balancerPort(balancer: BalancerFacts): Port {
+  const port = machinePort({ name: balancer.name, address: balancer.address });
+  return balancer.keepClientAddress ? { ...port, owns: undefined } : port;
+}
+
+/** How answers find back to a balancer: a mark, and a table that leads to it. */
+interface WayBack {
+  readonly interface: string;
+  readonly mark: number;
+  readonly rule: RoutingRule;
+  readonly route: Route;
+}
+
+/** Beside the tables of Linux itself (253 to 255). */
+const WAY_BACK_TABLES = 1000;
+
+function wayBack(port: Port, at: number): WayBack {
+  const mark = at + 1;
+  const table = WAY_BACK_TABLES + mark;
+  return {
+    interface: port.name,
+    mark,
+    rule: { priority: table, mark: { value: mark, mask: 0xffff_ffff }, table },
+    route: routeBy(DEFAULT, port.name, { via: port.addr, table }),
+  };
+}
+
+function returnPath(ways: readonly WayBack[]): ReturnPath {
+  return { kind: 'return-path', ways: ways.map(({ interface: name, mark }) => ({ interface: name, mark })) };
 }
 
 /** A VPC drops what it cannot deliver and tells nobody. */
@@ -120,12 +175,15 @@ function sourceCheck(ports: readonly Port[]): SourceCheck {
 
 function elasticAddresses(
   gates: readonly Port[],
-  machines: readonly (NodeFacts | MachineFacts)[],
+  machines: readonly Pick<MachineFacts, 'address' | 'elastic'>[],
+  forwards: readonly Forward[],
 ): ElasticAddresses {
   const pairs = machines.flatMap(({ elastic, address }) =>
     elastic === undefined ? [] : [{ elastic, inside: address }],
   );
-  return { kind: 'elastic-addresses', outside: gates.map(({ name }) => name), pairs };
+  const outside = gates.map(({ name }) => name);
+  const addresses = { kind: 'elastic-addresses', outside, pairs } as const;
+  return forwards.length === 0 ? addresses : { ...addresses, forwards };
 }
 
 /** A machine beside the nodes. */
@@ -135,5 +193,16 @@ export function machineHost(profile: ClusterProfile, role: HostRole, machine: Ma
     interfaces: [loopback(), machineInterface(machine.address)],
     ...machineRoutes(profile),
     listeners: machine.listeners ?? [],
+  };
+}
+
+/** A balancer: it forwards for others, and believes every source. */
+export function balancerHost(profile: ClusterProfile, balancer: BalancerFacts): Host {
+  const { keepClientAddress, listeners } = balancer;
+  const host = machineHost(profile, 'balancer', { name: balancer.name, address: balancer.address });
+  return {
+    ...host,
+    sysctls: { ipForward: true, rpFilter: 0, bridgeNfCallIptables: false },
+    policies: [{ kind: 'balance', keepClientAddress, listeners }],
   };
 }

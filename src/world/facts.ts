@@ -1,5 +1,6 @@
 import { Fault } from '../fault/fault.ts';
 import { Addr, type Prefix } from '../ip/ip.ts';
+import type { BalancerListener } from './policy.ts';
 import type { ClusterProfile } from './profile.ts';
 import type { Listener } from './world.ts';
 
@@ -35,6 +36,16 @@ export interface MachineFacts {
   readonly address: Addr;
   readonly elastic?: Addr;
   readonly listeners?: readonly Listener[];
+}
+
+/** A load balancer: a machine of the VPC that hands connections on. */
+export interface BalancerFacts {
+  readonly name: string;
+  readonly address: Addr;
+  readonly elastic?: Addr;
+  /** It changes the destination alone, and the VPC leads the answers back through it. */
+  readonly keepClientAddress: boolean;
+  readonly listeners: readonly BalancerListener[];
 }
 
 /** Node `n1` has 192.168.0.11, 100.64.1.1 and the range 172.16.1.0/24, and so on. */

@@ -3,9 +3,9 @@
  * masquerading of a network model. Each is one small value that says what holds; `compilePolicy` makes
  * the nftables table of it that both the kernel and a walk run.
  */
-import type { Addr, Prefix } from '../ip/ip.ts';
+import type { Addr, Endpoint, Port, Prefix, Protocol } from '../ip/ip.ts';
 
-export type Policy = SourceCheck | ElasticAddresses | Masquerade | EntryMark;
+export type Policy = SourceCheck | ElasticAddresses | Masquerade | EntryMark | ReturnPath | Balance;
 
 /** Drops what comes in by one of these interfaces from a source that is not listed beside it. */
 export interface SourceCheck {
@@ -23,6 +23,18 @@ export interface ElasticAddresses {
   readonly kind: 'elastic-addresses';
   readonly outside: readonly string[];
   readonly pairs: readonly { readonly elastic: Addr; readonly inside: Addr }[];
+  /**
+   * Single ports of further elastic addresses, as a NAT gateway hands them out. What comes from outside has its destination
+   * changed and keeps its source; nothing inside reaches such an address (the gateway does not hairpin).
+   */
+  readonly forwards?: readonly Forward[];
+}
+
+export interface Forward {
+  readonly elastic: Addr;
+  readonly protocol: Protocol;
+  readonly port: Port;
+  readonly to: Endpoint;
 }
 
 /** What goes out from `from` to anywhere but `except` takes an address of the interface it leaves by. */
@@ -42,4 +54,28 @@ export interface EntryMark {
   readonly pods: string;
   /** One bit. */
   readonly mark: number;
+}
+
+/**
+ * What answers a connection that came in by one of these interfaces goes back by it, although its destination lies
+ * elsewhere; a rule of the host routes by the mark. So a balancer that leaves the client's address alone sees the answers.
+ */
+export interface ReturnPath {
+  readonly kind: 'return-path';
+  readonly ways: readonly { readonly interface: string; readonly mark: number }[];
+}
+
+/** What comes for an address of the host at one of these ports goes to one of the members, each with the same chance. */
+export interface Balance {
+  readonly kind: 'balance';
+  /** Without it the members see the balancer's address. */
+  readonly keepClientAddress: boolean;
+  readonly listeners: readonly BalancerListener[];
+}
+
+/** One without members refuses. */
+export interface BalancerListener {
+  readonly protocol: Protocol;
+  readonly port: Port;
+  readonly members: readonly Endpoint[];
 }

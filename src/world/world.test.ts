@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Addr, Prefix } from '../ip/ip.ts';
+import { Addr, Endpoint, Prefix, portOf } from '../ip/ip.ts';
 import { printNftTable } from '../netfilter/netfilter.ts';
 import { podAttachment, withoutPod, withPod } from './attachment.ts';
 import { buildCluster, withSeconds } from './build.ts';
@@ -99,6 +99,42 @@ describe('the network eni without ranges for nodes', () => {
     const world = buildCluster({ profile, nodes, pods: [pod] });
     const to = hostOf(world, 'router').routes.find((route) => route.to.equals(Prefix.host(pod.address)));
     expect(to).toMatchObject({ kind: 'unicast', interface: 'n2-2' });
+  });
+});
+
+describe('a balancer and a NAT gateway', () => {
+  const profile = profileOf({ network: 'vpc' });
+  const nodes = defaultNodes(profile, 2);
+  const to = (text: string) => Endpoint.parse(text);
+  const http = {
+    protocol: 'TCP',
+    port: portOf(80),
+    members: [to('192.168.0.11:30080'), to('192.168.0.12:30080')],
+  } as const;
+  const balancer = (keepClientAddress: boolean) => ({
+    name: 'lb-1',
+    address: addr('192.168.0.100'),
+    keepClientAddress,
+    listeners: [http, { ...http, port: portOf(81), members: [] }],
+  });
+  const forwards = [
+    { elastic: addr('100.64.2.1'), protocol: 'TCP', port: portOf(80), to: to('192.168.0.11:30080') },
+  ] as const;
+  const world = buildCluster({ profile, nodes, balancers: [balancer(true)], forwards });
+
+  it('print their policies', async () => {
+    const printed = ['router', 'lb-1'].flatMap((name) =>
+      hostOf(world, name).policies.map(
+        (policy) => `# ${name}\n${printNftTable(compilePolicy(policy)).join('\n')}\n`,
+      ),
+    );
+    await expect(printed.join('\n')).toMatchFileSnapshot('testdata/policies-balancer.nft');
+  });
+
+  it('are led back to only by a balancer that keeps the address of clients', () => {
+    const waysBack = (some: World) => hostOf(some, 'router').routingRules.length;
+    expect(waysBack(world)).toBe(1);
+    expect(waysBack(buildCluster({ profile, nodes, balancers: [balancer(false)] }))).toBe(0);
   });
 });
 

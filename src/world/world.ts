@@ -102,7 +102,13 @@ export interface Vxlan extends InterfaceShape {
   readonly forwarding: readonly { readonly mac: Mac; readonly remote: Addr }[];
 }
 
-export type Interface = Loopback | Veth | Bridge | Vxlan;
+/** An interface to nowhere (dummy): its addresses are the host's own, such as those kube-proxy binds with IPVS. */
+export interface Dummy extends InterfaceShape {
+  readonly kind: 'dummy';
+  readonly mac: Mac;
+}
+
+export type Interface = Loopback | Veth | Bridge | Vxlan | Dummy;
 
 export interface InterfaceAddress {
   readonly addr: Addr;

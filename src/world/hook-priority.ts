@@ -1,0 +1,6 @@
+/** When a chain is called at its hook, by the names of nft(8). */
+export const RAW = -300;
+export const MANGLE = -150;
+export const DSTNAT = -100;
+export const FILTER = 0;
+export const SRCNAT = 100;
