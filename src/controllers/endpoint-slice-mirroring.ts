@@ -5,11 +5,11 @@
 import { Addr } from '../ip/addr.ts';
 import { type Endpoints, keyOf, type SliceEndpoint } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
+import type { AddressType, PortGroup } from '../kube/service-endpoints.ts';
+import { hasSelector } from '../kube/service-endpoints.ts';
 import { type Context, queueOf } from './context.ts';
 import { MANAGED_BY_ENDPOINTS } from './endpoints.ts';
 import { isDeleting } from './metadata.ts';
-import type { AddressType, PortGroup } from './service-endpoints.ts';
-import { hasSelector } from './service-pods.ts';
 import { SliceWriter } from './slice-writer.ts';
 
 const MANAGER = 'endpointslicemirroring-controller.k8s.io';

@@ -4,11 +4,11 @@
  */
 import type { Node } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
+import { addressTypesOf, groupsOf, hasSelector, isHeadless } from '../kube/service-endpoints.ts';
 import { BY_NODE, type Context, queueOf } from './context.ts';
 import { isDeleting, nameOf } from './metadata.ts';
 import { sameJson } from './same-json.ts';
-import { addressTypesOf, groupsOf, isHeadless } from './service-endpoints.ts';
-import { followServices, hasSelector, podsOf } from './service-pods.ts';
+import { followServices, podsOf } from './service-pods.ts';
 import { SliceWriter } from './slice-writer.ts';
 
 const MANAGER = 'endpointslice-controller.k8s.io';

@@ -1,11 +1,10 @@
 /** What controllers read from and write into an object's metadata. */
-import { type KubeObject, keyOf, type OwnerReference } from '../kube/objects.ts';
+import { type KubeObject, keyOf, nameOf, namespaceOf, type OwnerReference } from '../kube/objects.ts';
 import { apiVersionOf, type Resource } from '../kube/resources.ts';
 
-export const nameOf = (object: KubeObject): string => object.metadata?.name ?? '';
-export const namespaceOf = (object: KubeObject): string => object.metadata?.namespace ?? '';
+export { isDeleting, nameOf, namespaceOf } from '../kube/objects.ts';
+
 export const uidOf = (object: KubeObject): string => object.metadata?.uid ?? '';
-export const isDeleting = (object: KubeObject): boolean => object.metadata?.deletionTimestamp !== undefined;
 
 /** The object's name and, if it has one, namespace, as requests want them. */
 export function keyPartsOf(object: KubeObject): { readonly name: string; readonly namespace?: string } {

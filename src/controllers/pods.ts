@@ -1,15 +1,9 @@
 /** What controllers want to know of a pod's state. */
-import type { Pod, PodCondition } from '../kube/objects.ts';
+import type { Pod } from '../kube/objects.ts';
+import { conditionOf, isFinished } from '../kube/pod-state.ts';
 import { isDeleting } from './metadata.ts';
 
-export const conditionOf = (pod: Pod, type: string): PodCondition | undefined =>
-  pod.status?.conditions?.find((condition) => condition.type === type);
-
-export const isReady = (pod: Pod): boolean => conditionOf(pod, 'Ready')?.status === 'True';
-
-/** Its containers have ended and none starts again. */
-export const isFinished = (pod: Pod): boolean =>
-  pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+export { conditionOf, isFinished, isReady } from '../kube/pod-state.ts';
 
 /** Counts as a replica: neither finished nor being deleted. */
 export const isActive = (pod: Pod): boolean => !isFinished(pod) && !isDeleting(pod);

@@ -3,13 +3,13 @@ import { ApiError } from '../client/client.ts';
 import { timeOf } from '../client/clock.ts';
 import { keyOf, type Node, type Pod } from '../kube/objects.ts';
 import { pathOf, RESOURCES } from '../kube/resources.ts';
+import { hasSelector } from '../kube/service-endpoints.ts';
 import { BY_NAMESPACE, BY_NODE, type Context, queueOf, recorderOf } from './context.ts';
 import { isDeleting, keyPartsOf, nameOf, namespaceOf, uidOf } from './metadata.ts';
 import { conditionOf, isFinished } from './pods.ts';
 import { sameJson } from './same-json.ts';
 import { type Candidate, fitError, schedule } from './scheduling.ts';
 import { isSubset } from './selector.ts';
-import { hasSelector } from './service-pods.ts';
 
 const SCHEDULER = 'default-scheduler';
 /** After a binding that the server refused. */

@@ -6,8 +6,8 @@
  * are written anyway, then all together into the fullest slice that takes them, then into new slices (KEP-752).
  */
 import type { EndpointPort, EndpointSlice, SliceEndpoint } from '../kube/objects.ts';
+import type { PortGroup } from '../kube/service-endpoints.ts';
 import { canonicalJson, sameJson } from './same-json.ts';
-import type { PortGroup } from './service-endpoints.ts';
 
 export const MAX_ENDPOINTS = 100;
 

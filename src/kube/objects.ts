@@ -71,6 +71,10 @@ export function keyOf(object: KubeObject): string {
   return namespace === undefined || namespace === '' ? name : `${namespace}/${name}`;
 }
 
+export const nameOf = (object: KubeObject): string => object.metadata?.name ?? '';
+export const namespaceOf = (object: KubeObject): string => object.metadata?.namespace ?? '';
+export const isDeleting = (object: KubeObject): boolean => object.metadata?.deletionTimestamp !== undefined;
+
 /** The Status body of an answer that is not an object (meta/v1 Status). */
 export interface Status {
   kind: 'Status';

@@ -1,8 +1,18 @@
 /** From a Service and its pods to the endpoints they make. Pure. */
 import { Addr } from '../ip/addr.ts';
-import type { EndpointPort, Node, Pod, Service, ServicePort, SliceEndpoint } from '../kube/objects.ts';
-import { isDeleting, nameOf, namespaceOf } from './metadata.ts';
-import { isFinished, isReady } from './pods.ts';
+import {
+  type EndpointPort,
+  type EndpointSlice,
+  isDeleting,
+  type Node,
+  nameOf,
+  namespaceOf,
+  type Pod,
+  type Service,
+  type ServicePort,
+  type SliceEndpoint,
+} from './objects.ts';
+import { isFinished, isReady } from './pod-state.ts';
 
 export type AddressType = 'IPv4' | 'IPv6';
 
@@ -13,6 +23,17 @@ export interface PortGroup {
 }
 
 const ZONE = 'topology.kubernetes.io/zone';
+
+/** A Service whose endpoints are made from pods: it has a selector, and is not but another name. */
+export const hasSelector = ({ spec }: Service): boolean =>
+  spec?.type !== 'ExternalName' && Object.keys(spec?.selector ?? {}).length > 0;
+
+/** Whether a Service selects the pod: namespaces are the same and the pod's labels hold every pair of the selector. */
+export function selectsPod(service: Service, pod: Pod): boolean {
+  if (!hasSelector(service) || namespaceOf(service) !== namespaceOf(pod)) return false;
+  const labels = pod.metadata?.labels ?? {};
+  return Object.entries(service.spec?.selector ?? {}).every(([key, value]) => labels[key] === value);
+}
 
 export const isHeadless = (service: Service): boolean => service.spec?.clusterIP === 'None';
 
@@ -109,4 +130,28 @@ function targetPortOf({ targetPort, port, protocol = 'TCP' }: ServicePort, pod: 
   return [...containers, ...sidecars]
     .flatMap((container) => container.ports ?? [])
     .find((one) => one.name === targetPort && (one.protocol ?? 'TCP') === protocol)?.containerPort;
+}
+
+/**
+ * The slices a cluster would hold for a Service with a selector, one a family and group of ports; `pods` are those it
+ * selects. They are not packed to a maximum: who reads them cannot tell.
+ */
+export function slicesOf(
+  service: Service,
+  pods: readonly Pod[],
+  nodeOf: (name: string) => Node | undefined,
+): EndpointSlice[] {
+  const labels = { 'kubernetes.io/service-name': nameOf(service) };
+  return addressTypesOf(service).flatMap((addressType) =>
+    groupsOf(service, pods, addressType, nodeOf).map(({ ports, endpoints }, at) => ({
+      metadata: {
+        name: `${nameOf(service)}-${addressType.toLowerCase()}-${at}`,
+        namespace: namespaceOf(service),
+        labels,
+      },
+      addressType,
+      ports: [...ports],
+      endpoints: [...endpoints],
+    })),
+  );
 }
