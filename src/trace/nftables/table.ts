@@ -12,6 +12,8 @@ const POLICY_REASONS: Readonly<Record<Policy['kind'], Reason>> = {
   'elastic-addresses': 'noElasticAddress',
   masquerade: 'droppedByRule',
   'entry-mark': 'droppedByRule',
+  'return-path': 'droppedByRule',
+  balance: 'droppedByRule',
 };
 
 /** The base chains of a table as entries of their hooks. A table of a family that IP packets never meet has none. */
