@@ -4,8 +4,11 @@ import {
   differenceOfIptables,
   IptablesChain,
   IptablesTable,
+  type IptablesTableName,
   type IptablesTransaction,
   parseIptablesSave,
+  printIptablesRuleset,
+  printIptablesTable,
   printIptablesTransaction,
 } from '../netfilter/netfilter.ts';
 import {
@@ -60,7 +63,11 @@ export class IptablesBackend implements Backend {
     }
     const done: string[] = [];
     for (const ledger of this.#ledgers) {
-      const standing = await this.#standing(ledger.family);
+      const { chains: standing, foreign } = await this.#standing(ledger.family);
+      if (!foreign && ![...standing.values()].flat().some(({ name }) => isProxyChain(name))) {
+        done.push(await this.#firstLoad(ledger));
+        continue;
+      }
       const wanted = [...ledger.ruleset().tables.values()];
       const transactions = wanted.map((table) => {
         const before = standing
@@ -86,36 +93,63 @@ export class IptablesBackend implements Backend {
 
   async cleanup(): Promise<void> {
     for (const family of [4, 6] as const) {
-      const standing = await this.#standing(family);
-      const transactions = Array.from(standing, ([table, chains]) => {
-        const foreign = chains.filter(({ policy }) => policy !== undefined);
-        const emptied = foreign.map((chain) => ({ ...chain, rules: [] }));
-        const ours = chains.filter(({ name }) => isProxyChain(name));
-        return differenceOfIptables(
-          IptablesTable(table, [...foreign, ...ours]),
-          IptablesTable(table, emptied),
+      const { chains: standing, foreign } = await this.#standing(family);
+      const emptied = Array.from(standing, ([table, chains]) => {
+        const shared = chains.filter(({ policy }) => policy !== undefined);
+        return IptablesTable(
+          table,
+          shared.map((chain) => ({ ...chain, rules: [] })),
         );
+      });
+      if (!foreign) {
+        // Nothing but ours: taken away as a whole, see below for what --noflush costs.
+        await this.#restore(family, emptied.map(printIptablesTable).join(''), []);
+        continue;
+      }
+      const transactions = emptied.map((table) => {
+        const chains = standing.get(table.name) ?? [];
+        const ours = chains.filter(({ name, policy }) => policy !== undefined || isProxyChain(name));
+        return differenceOfIptables(IptablesTable(table.name, ours), table);
       });
       await this.#restore(family, transactions.map(printIptablesTransaction).join(''));
     }
   }
 
-  /** The kernel's chains, of those that belong to everybody only our jumps. */
+  /**
+   * Fills tables that hold nothing yet. iptables-nft-restore 1.8.9 takes a time that grows with the square of the chains that
+   * `--noflush` is to make (10,000 Services: minutes); without it, seconds.
+   */
+  async #firstLoad(ledger: IptablesLedger): Promise<string> {
+    const text = printIptablesRuleset(ledger.ruleset());
+    try {
+      await this.#restore(ledger.family, text, []);
+    } catch (error) {
+      throw new SyncFailure(text, error);
+    }
+    ledger.settle();
+    return text;
+  }
+
+  /** The kernel's chains, of those that belong to everybody only our jumps; and whether there is anything but ours. */
   async #standing(family: Family) {
     const { stdout } = await this.#exec.run({ file: TOOLS[family].save, args: [], timeoutMs: 120_000 });
-    const { tables } = parseIptablesSave(stdout, family);
-    return new Map(
-      Array.from(tables.values(), ({ name, chains }) => [
-        name,
-        Array.from(chains.values(), (chain) => {
-          if (chain.policy === undefined) return chain;
-          const jumps = chain.rules.filter(
-            ({ target }) => target?.kind === 'JumpTo' && isProxyChain(target.chain),
-          );
-          return IptablesChain(chain.name, jumps, chain.policy);
-        }),
-      ]),
-    );
+    let foreign = false;
+    const chains = new Map<IptablesTableName, IptablesChain[]>();
+    for (const table of parseIptablesSave(stdout, family).tables.values()) {
+      const mine = Array.from(table.chains.values(), (chain) => {
+        if (chain.policy === undefined) {
+          foreign ||= !isProxyChain(chain.name);
+          return chain;
+        }
+        const jumps = chain.rules.filter(
+          ({ target }) => target?.kind === 'JumpTo' && isProxyChain(target.chain),
+        );
+        foreign ||= jumps.length < chain.rules.length || chain.policy !== 'ACCEPT';
+        return IptablesChain(chain.name, jumps, chain.policy);
+      });
+      chains.set(table.name, mine);
+    }
+    return { chains, foreign };
   }
 
   async #commit(ledger: IptablesLedger, transactions: readonly IptablesTransaction[]): Promise<string> {
@@ -129,9 +163,9 @@ export class IptablesBackend implements Backend {
     return text;
   }
 
-  async #restore(family: Family, text: string): Promise<void> {
+  async #restore(family: Family, text: string, options: readonly string[] = ['--noflush']): Promise<void> {
     if (text === '') return;
-    const args = ['--noflush', '-w', '5'];
+    const args = [...options, '-w', '5'];
     await this.#exec.run({ file: TOOLS[family].restore, args, stdin: text, timeoutMs: 300_000 });
   }
 }

@@ -20,6 +20,7 @@ import {
   NumberValue,
   Numgen,
   Payload,
+  printNftKey,
   SetReference,
   SetUpdate,
   VerdictMap,
@@ -48,6 +49,8 @@ export interface NftFragment {
 
 export interface SetElement {
   readonly set: string;
+  /** The element's key in its set. */
+  readonly key: string;
   readonly element: NftElement;
 }
 
@@ -284,7 +287,7 @@ class FragmentBuilder {
   }
 
   #put(set: string, key: NftKey, value?: NftVerdict | NftKey): void {
-    this.#elements.push({ set, element: NftElement(key, value) });
+    this.#elements.push({ set, key: printNftKey(key), element: NftElement(key, value) });
   }
 }
 

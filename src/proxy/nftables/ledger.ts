@@ -4,7 +4,6 @@ import {
   type NftSet,
   NftTable,
   type NftTransaction,
-  printNftKey,
 } from '../../netfilter/netfilter.ts';
 import { Claims } from '../claims.ts';
 import type { NodeFacts, ProxyConfig } from '../config.ts';
@@ -79,9 +78,8 @@ export class NftablesLedger {
   /** Addresses that two Services claim: the one whose name sorts first has the rules. */
   conflicts(service: string): readonly Problem[] {
     const problems: Problem[] = [];
-    for (const { set, element } of this.#fragments.get(service)?.elements ?? []) {
+    for (const { set, key } of this.#fragments.get(service)?.elements ?? []) {
       if (set !== SETS.serviceIPs && set !== SETS.serviceNodePorts) continue;
-      const key = printNftKey(element.key);
       const owner = this.#elements.owner(`${set} ${key}`);
       if (owner === undefined || owner === service) continue;
       problems.push({ service, message: `${key} belongs to ${owner}` });
@@ -126,14 +124,14 @@ export class NftablesLedger {
   }
 }
 
-const nameOf = ({ set, element }: SetElement): string => `${set} ${printNftKey(element.key)}`;
+const nameOf = ({ set, key }: SetElement): string => `${set} ${key}`;
 
 /** The same table with the elements in their sets; a set nobody has is skipped. */
 function withElements(table: NftTable, elements: readonly SetElement[]): NftTable {
   const bySet = Map.groupBy(elements, (one) => one.set);
   const sets = Array.from(table.sets.values(), (set): NftSet => {
     const mine = bySet.get(set.name) ?? [];
-    return { ...set, elements: new Map(mine.map(({ element }) => [printNftKey(element.key), element])) };
+    return { ...set, elements: new Map(mine.map(({ key, element }) => [key, element])) };
   });
   return { ...table, sets: new Map(sets.map((set) => [set.name, set])) };
 }
