@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { defaultDataFolder } from '../cluster/data-folder.ts';
+import { diagnosisCommands } from './diagnosis-commands.ts';
 
 /** The command line: what can be said, in one place; each action loads its own code. */
 export function program(): Command {
@@ -9,6 +10,7 @@ export function program(): Command {
     .exitOverride()
     .enablePositionalOptions();
   clusterCommands(fairlead);
+  diagnosisCommands(fairlead);
   daemonCommands(fairlead);
   return fairlead;
 }
