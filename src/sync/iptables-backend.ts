@@ -27,6 +27,20 @@ const TOOLS = {
 
 const CANARY_TABLES = ['mangle', 'filter', 'nat'] as const;
 
+/**
+ * From here on a table that holds nothing foreign is written or cleared as a whole, without `--noflush`: with it,
+ * iptables-nft-restore 1.8.9 takes a time that grows with the square of the chains made, minutes for 10,000 Services.
+ */
+const MANY_CHAINS = 3000;
+
+interface Standing {
+  readonly tables: ReadonlyMap<IptablesTableName, IptablesTable>;
+  /** There are chains or rules of somebody else. */
+  readonly foreign: boolean;
+  /** How many chains are ours. */
+  readonly ours: number;
+}
+
 /** Chains KUBE-…, by iptables-restore(8) and its IPv6 twin. Foreign chains and rules are never written. */
 export class IptablesBackend implements Backend {
   readonly #exec: Exec;
@@ -63,17 +77,16 @@ export class IptablesBackend implements Backend {
     }
     const done: string[] = [];
     for (const ledger of this.#ledgers) {
-      const { chains: standing, foreign } = await this.#standing(ledger.family);
-      if (!foreign && ![...standing.values()].flat().some(({ name }) => isProxyChain(name))) {
+      const standing = await this.#standing(ledger.family);
+      const wanted = [...ledger.ruleset().tables.values()];
+      const fresh = !standing.foreign && standing.ours === 0;
+      if (fresh && wanted.some(({ chains }) => chains.size > MANY_CHAINS)) {
         done.push(await this.#firstLoad(ledger));
         continue;
       }
-      const wanted = [...ledger.ruleset().tables.values()];
       const transactions = wanted.map((table) => {
-        const before = standing
-          .get(table.name)
-          ?.filter(({ name }) => isProxyChain(name) || table.chains.has(name));
-        return differenceOfIptables(IptablesTable(table.name, before ?? []), table);
+        const before = standing.tables.get(table.name) ?? IptablesTable(table.name, []);
+        return differenceOfIptables(before, table);
       });
       done.push(await this.#commit(ledger, transactions));
     }
@@ -93,32 +106,26 @@ export class IptablesBackend implements Backend {
 
   async cleanup(): Promise<void> {
     for (const family of [4, 6] as const) {
-      const { chains: standing, foreign } = await this.#standing(family);
-      const emptied = Array.from(standing, ([table, chains]) => {
-        const shared = chains.filter(({ policy }) => policy !== undefined);
+      const standing = await this.#standing(family);
+      const emptied = Array.from(standing.tables.values(), ({ name, chains }) => {
+        const shared = [...chains.values()].filter(({ policy }) => policy !== undefined);
         return IptablesTable(
-          table,
+          name,
           shared.map((chain) => ({ ...chain, rules: [] })),
         );
       });
-      if (!foreign) {
-        // Nothing but ours: taken away as a whole, see below for what --noflush costs.
+      if (!standing.foreign && standing.ours > MANY_CHAINS) {
         await this.#restore(family, emptied.map(printIptablesTable).join(''), []);
         continue;
       }
-      const transactions = emptied.map((table) => {
-        const chains = standing.get(table.name) ?? [];
-        const ours = chains.filter(({ name, policy }) => policy !== undefined || isProxyChain(name));
-        return differenceOfIptables(IptablesTable(table.name, ours), table);
-      });
+      const transactions = emptied.map((table) =>
+        differenceOfIptables(standing.tables.get(table.name) ?? table, table),
+      );
       await this.#restore(family, transactions.map(printIptablesTransaction).join(''));
     }
   }
 
-  /**
-   * Fills tables that hold nothing yet. iptables-nft-restore 1.8.9 takes a time that grows with the square of the chains that
-   * `--noflush` is to make (10,000 Services: minutes); without it, seconds.
-   */
+  /** Fills tables that hold nothing yet. */
   async #firstLoad(ledger: IptablesLedger): Promise<string> {
     const text = printIptablesRuleset(ledger.ruleset());
     try {
@@ -130,26 +137,29 @@ export class IptablesBackend implements Backend {
     return text;
   }
 
-  /** The kernel's chains, of those that belong to everybody only our jumps; and whether there is anything but ours. */
-  async #standing(family: Family) {
+  /** What of the kernel's tables is ours: our chains, and the kernel's chains with our jumps in them. */
+  async #standing(family: Family): Promise<Standing> {
     const { stdout } = await this.#exec.run({ file: TOOLS[family].save, args: [], timeoutMs: 120_000 });
-    let foreign = false;
-    const chains = new Map<IptablesTableName, IptablesChain[]>();
-    for (const table of parseIptablesSave(stdout, family).tables.values()) {
-      const mine = Array.from(table.chains.values(), (chain) => {
-        if (chain.policy === undefined) {
-          foreign ||= !isProxyChain(chain.name);
-          return chain;
+    const tables = new Map<IptablesTableName, IptablesTable>();
+    let [foreign, ours] = [false, 0];
+    for (const { name, chains } of parseIptablesSave(stdout, family).tables.values()) {
+      const own = new Set([...chains.values()].filter(isProxyChain).map((chain) => chain.name));
+      const mine: IptablesChain[] = [];
+      for (const chain of chains.values()) {
+        if (own.has(chain.name)) mine.push(chain);
+        else if (chain.policy === undefined) foreign = true;
+        else {
+          const jumps = chain.rules.filter(
+            ({ target }) => target?.kind === 'JumpTo' && own.has(target.chain),
+          );
+          foreign ||= jumps.length < chain.rules.length || chain.policy !== 'ACCEPT';
+          mine.push(IptablesChain(chain.name, jumps, chain.policy));
         }
-        const jumps = chain.rules.filter(
-          ({ target }) => target?.kind === 'JumpTo' && isProxyChain(target.chain),
-        );
-        foreign ||= jumps.length < chain.rules.length || chain.policy !== 'ACCEPT';
-        return IptablesChain(chain.name, jumps, chain.policy);
-      });
-      chains.set(table.name, mine);
+      }
+      ours += own.size;
+      tables.set(name, IptablesTable(name, mine));
     }
-    return { chains, foreign };
+    return { tables, foreign, ours };
   }
 
   async #commit(ledger: IptablesLedger, transactions: readonly IptablesTransaction[]): Promise<string> {

@@ -8,6 +8,9 @@ import { NftablesBackend } from '../../src/sync/nftables-backend.ts';
 import { Bed, N1, pods, saw } from './bed.ts';
 import { service, slice } from './scenario.ts';
 
+/** Node ports on 127.0.0.1 too, where the mode has them. */
+const CONFIG: ProxyConfig = { ...DEFAULT_CONFIG, localhostNodePorts: true };
+
 const BACKENDS = {
   nftables: (bed: Bed, config: ProxyConfig) => new NftablesBackend(bed.node, N1, config),
   iptables: (bed: Bed, config: ProxyConfig) => new IptablesBackend(bed.node, N1, config),
@@ -22,7 +25,7 @@ afterAll(() => bed.close());
 describe.each(Object.entries(BACKENDS))('%s', (mode, make) => {
   let backend: Backend;
   beforeAll(async () => {
-    backend = make(bed, DEFAULT_CONFIG);
+    backend = make(bed, CONFIG);
     await backend.restore();
   });
   afterAll(() => backend.cleanup());
@@ -92,6 +95,13 @@ describe.each(Object.entries(BACKENDS))('%s', (mode, make) => {
     expect(saw(answers)).not.toContain('192.168.0.100');
     expect(pods(await bed.dial('pod2', '192.168.0.11:30014', { times: 30 }))).toEqual(['pod1', 'pod3']);
     expect(pods(await bed.dial('n1', '192.168.0.11:30014', { times: 30 }))).toEqual(['pod1', 'pod3']);
+  });
+
+  it('answers node ports on 127.0.0.1 in iptables mode alone', async () => {
+    const spec = { type: 'NodePort', ports: [{ port: 80, nodePort: 30025 }] };
+    await serve(service({ name: 'lo', clusterIP: '10.247.0.25', spec }), slice('lo', ['pod1', 'pod3']));
+    const answers = await bed.dial('n1', '127.0.0.1:30025', { times: 30 });
+    expect(pods(answers)).toEqual(mode === 'iptables' ? ['pod1', 'pod3'] : ['refused']);
   });
 
   it('serves policy Local: local endpoints with the client kept, all of them for pods and the node', async () => {
@@ -198,7 +208,7 @@ describe.each(Object.entries(BACKENDS))('%s', (mode, make) => {
     await serve(held, slice('held', ['pod2', 'pod3']));
     expect(await connection.ask()).toMatchObject({ pod: 'pod1' });
     // A daemon that starts anew without knowing of any Service yet takes the rules away, and no connection with them.
-    const restarted = make(bed, DEFAULT_CONFIG);
+    const restarted = make(bed, CONFIG);
     await restarted.restore();
     expect(await connection.ask()).toMatchObject({ pod: 'pod1' });
     expect(pods(await bed.dial('pod2', '10.247.0.22:80'))).toEqual(['timeout']);

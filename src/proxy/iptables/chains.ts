@@ -1,3 +1,14 @@
+import { Prefix } from '../../ip/ip.ts';
+import {
+  Comment,
+  Conntrack,
+  Destination,
+  DropPacket,
+  type IptablesChain,
+  IptablesRule,
+  printIptablesRule,
+  Source,
+} from '../../netfilter/netfilter.ts';
 import { hashOf } from '../names.ts';
 import type { PlannedEndpoint, PortPlan } from '../plan.ts';
 
@@ -23,9 +34,24 @@ export const serviceChain = (kind: ServiceChain, port: PortPlan): string =>
 export const endpointChain = (port: PortPlan, { endpoint }: PlannedEndpoint): string =>
   `KUBE-SEP-${hashOf(port.name, port.protocol.toLowerCase(), endpoint.text)}`;
 
-/** Whether a chain is one of the proxy's own: those of kubelet and of others also begin with KUBE-. */
-export const isProxyChain = (name: string): boolean =>
-  /^KUBE-(SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}$/.test(name) || OWN.has(name);
+/**
+ * Whether a chain is one of the proxy's own: those of kubelet and of others also begin with KUBE-. kubelet has a
+ * KUBE-FIREWALL of its own, so that one is ours only if it holds just what we write there.
+ */
+export function isProxyChain({ name, rules }: Pick<IptablesChain, 'name' | 'rules'>): boolean {
+  if (name === KUBE.firewall) return rules.map(printIptablesRule).join() === printIptablesRule(MARTIAN_RULE);
+  return /^KUBE-(SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}$/.test(name) || OWN.has(name);
+}
 
-/** kubelet has a KUBE-FIREWALL too, so finding one does not make it ours. */
-const OWN: ReadonlySet<string> = new Set(Object.values(KUBE).filter((name) => name !== KUBE.firewall));
+const OWN: ReadonlySet<string> = new Set(Object.values(KUBE));
+
+/** Traffic from outside to 127.0.0.0/8 that route_localnet would let in (CVE-2020-8558). */
+export const MARTIAN_RULE: IptablesRule = IptablesRule(
+  [
+    Source(Prefix.parse('127.0.0.0/8'), true),
+    Destination(Prefix.parse('127.0.0.0/8')),
+    Comment('block incoming localnet connections'),
+    Conntrack(['RELATED', 'ESTABLISHED', 'DNAT'], true),
+  ],
+  DropPacket(),
+);

@@ -20,7 +20,7 @@ import {
 } from '../../netfilter/netfilter.ts';
 import type { LocalDetector, NodeFacts, ProxyConfig } from '../config.ts';
 import { nodePortPrefixes } from '../config.ts';
-import { KUBE } from './chains.ts';
+import { KUBE, MARTIAN_RULE } from './chains.ts';
 
 /** The rules that Services add to chains they share, by table and chain. */
 export type SharedChain =
@@ -52,7 +52,7 @@ export function fromLocalPod(detector: LocalDetector, not = false): IptablesMatc
 export function frameTables(family: Family, node: NodeFacts, config: ProxyConfig): IptablesTable[] {
   const canary = IptablesChain(KUBE.canary, []);
   const localhost = family === 4 && config.localhostNodePorts;
-  const firewall = localhost ? [IptablesChain(KUBE.firewall, [martianRule()])] : [];
+  const firewall = localhost ? [IptablesChain(KUBE.firewall, [MARTIAN_RULE])] : [];
   return [
     IptablesTable('mangle', [canary]),
     IptablesTable('filter', [
@@ -108,20 +108,6 @@ function natHooks(): IptablesChain[] {
     hook('OUTPUT', [portals]),
     hook('POSTROUTING', [jump(KUBE.postrouting, 'kubernetes postrouting rules')]),
   ];
-}
-
-/** Traffic from outside to 127.0.0.0/8 that route_localnet would let in (CVE-2020-8558). */
-function martianRule(): IptablesRule {
-  const loopback = loopbackOf(4);
-  return IptablesRule(
-    [
-      Source(loopback, true),
-      Destination(loopback),
-      Comment('block incoming localnet connections'),
-      Conntrack(['RELATED', 'ESTABLISHED', 'DNAT'], true),
-    ],
-    DropPacket(),
-  );
 }
 
 /**
