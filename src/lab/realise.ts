@@ -12,7 +12,7 @@
  */
 import type { Exec } from '../exec/exec.ts';
 import { Fault } from '../fault/fault.ts';
-import { printNftTransaction, replacementOf } from '../netfilter/netfilter.ts';
+import { printIptablesRuleset, printNftTransaction, replacementOf } from '../netfilter/netfilter.ts';
 import { compilePolicy } from '../world/compile-policy.ts';
 import { type Host, hostOf, type LinkEnd, type Veth, type World } from '../world/world.ts';
 import type { Cage } from './cage.ts';
@@ -69,6 +69,18 @@ async function setUp(host: Host, exec: Exec): Promise<void> {
     .map((policy) => printNftTransaction(replacementOf(compilePolicy(policy))))
     .join('');
   if (rules !== '') await exec.run({ file: 'nft', args: ['-f', '-'], stdin: rules });
+  await loadPacketFilter(host, exec);
+}
+
+/** Loads {@link Host.packetFilter}, which a host that is already there may get anew. */
+export async function loadPacketFilter({ packetFilter }: Host, exec: Exec): Promise<void> {
+  const { nftables, iptables = [] } = packetFilter ?? {};
+  const tables = (nftables?.tables ?? []).map((table) => printNftTransaction(replacementOf(table)));
+  if (tables.length > 0) await exec.run({ file: 'nft', args: ['-f', '-'], stdin: tables.join('') });
+  for (const ruleset of iptables) {
+    const file = ruleset.family === 4 ? 'iptables-restore' : 'ip6tables-restore';
+    await exec.run({ file, args: ['--wait', '5'], stdin: printIptablesRuleset(ruleset) });
+  }
 }
 
 /** Sets what {@link Host.sysctls} says; a key the kernel lacks is an error unless lacking it comes to the same. */
