@@ -149,7 +149,7 @@ export class Exec {
     const [first = file, ...rest] = [...this.place.prefix, file, ...args];
     return spawn(first, rest, {
       cwd: options.cwd,
-      env: { ...process.env, ...options.env },
+      env: environment(options.env),
       stdio: options.stdio,
       detached: options.detached ?? false,
     });
@@ -166,6 +166,11 @@ export class Exec {
       'see its message',
     );
   }
+}
+
+/** This process's environment, where the system's own tools are found too: a user's PATH leaves out sbin on Debian. */
+export function environment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: `${process.env.PATH ?? '/usr/bin:/bin'}:/usr/sbin:/sbin`, ...more };
 }
 
 /** The one child of a process (proc(5), task/[tid]/children), or undefined if it has none or is gone. */

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { spawn as spawnPty } from '@lydell/node-pty';
 import type { Ending, Place } from './exec.ts';
-import { HERE } from './exec.ts';
+import { environment, HERE } from './exec.ts';
 
 export interface PtyOptions {
   readonly columns?: number;
@@ -35,7 +35,7 @@ export function startOnTerminal(
     name: 'xterm',
     cols: options.columns ?? 80,
     rows: options.rows ?? 24,
-    env: { ...process.env, ...options.env },
+    env: environment(options.env),
     encoding: null,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
