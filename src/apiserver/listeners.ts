@@ -24,7 +24,8 @@ export interface Listener {
  * TLS with HTTP/2 and HTTP/1.1: kubectl negotiates h2 for requests and http/1.1 for streams. Client certificates are asked
  * for, not required. Throws Fault FE005.
  */
-export function listenTls(front: Front, pki: Pki, at: ListenOptions): Promise<Listener> {
+export async function listenTls(front: Front, pki: Pki, at: ListenOptions): Promise<Listener> {
+  if (at.path !== undefined) await removeStale(at.path);
   const server = createSecureServer({
     allowHTTP1: true,
     key: pki.serving.key,
@@ -41,9 +42,12 @@ export function listenTls(front: Front, pki: Pki, at: ListenOptions): Promise<Li
 
 /** Plain HTTP/1.1 for whoever may open the socket, which is its owner (0600). Throws Fault FE005. */
 export async function listenUnix(front: Front, path: string): Promise<Listener> {
-  await rm(path, { force: true });
+  await removeStale(path);
   return listening(createServer(), front, 'trusted', { path });
 }
+
+/** A server that was killed leaves its socket file behind. */
+const removeStale = (path: string) => rm(path, { force: true });
 
 async function listening(
   server: Server | Http2SecureServer,

@@ -22,5 +22,6 @@ const { exitCodeOf } = await import('./exit.ts');
 try {
   await program().parseAsync();
 } catch (error) {
-  process.exitCode = exitCodeOf(error, (line) => process.stderr.write(line));
+  // Now, and not when the last handle closes: a daemon that failed half way must make room for the next one.
+  process.exit(exitCodeOf(error, (line) => process.stderr.write(line)));
 }
