@@ -10,11 +10,14 @@
  * printNftRule(NftRule([Match(Payload('ip', 'daddr'), AddressValue(Addr.parse('10.0.0.1'))), Drop()]))
  * // 'ip daddr 10.0.0.1 drop'
  */
+
+export * from './ipset/ipset.ts';
 export * from './iptables/difference.ts';
 export * from './iptables/parse.ts';
 export * from './iptables/print.ts';
 export * from './iptables/rule.ts';
 export * from './iptables/ruleset.ts';
+export * from './ipvs/ipvs.ts';
 export * from './nftables/difference.ts';
 export * from './nftables/expression.ts';
 export * from './nftables/parse.ts';

@@ -14,7 +14,7 @@
  */
 import { Fault } from '../fault/fault.ts';
 import type { Addr, Mac, Port, Prefix, Protocol } from '../ip/ip.ts';
-import type { IptablesRuleset, NftRuleset } from '../netfilter/netfilter.ts';
+import type { IpSet, IptablesRuleset, IpvsTable, NftRuleset } from '../netfilter/netfilter.ts';
 import type { Policy } from './policy.ts';
 import type { ClusterProfile } from './profile.ts';
 
@@ -63,6 +63,10 @@ export interface PacketFilter {
   readonly nftables?: NftRuleset;
   /** At most one a family. */
   readonly iptables?: readonly IptablesRuleset[];
+  /** What iptables rules ask. */
+  readonly ipsets?: readonly IpSet[];
+  /** With net.ipv4.vs.conntrack = 1, as kube-proxy has it. */
+  readonly ipvs?: IpvsTable;
 }
 
 interface InterfaceShape {
@@ -203,7 +207,7 @@ export function hostsOf(world: World, role: HostRole): readonly Host[] {
  */
 export function addressOf(host: Host): Addr {
   for (const { kind, addresses } of host.interfaces) {
-    if (kind !== 'loopback' && addresses[0] !== undefined) return addresses[0].addr;
+    if (kind !== 'loopback' && kind !== 'dummy' && addresses[0] !== undefined) return addresses[0].addr;
   }
   throw new Fault('FE011', `host '${host.name}' has no address`, 'give it one');
 }
