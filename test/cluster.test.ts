@@ -7,7 +7,7 @@ import { DataFolder } from '../src/cluster/data-folder.ts';
 import { Exec } from '../src/exec/exec.ts';
 import type { ConfigMap } from '../src/kube/objects.ts';
 import { RESOURCES } from '../src/kube/resources.ts';
-import { fairlead, until, up } from './supervisor.ts';
+import { fairlead, until, up, upOnTerminal } from './supervisor.ts';
 
 const exec = new Exec();
 let data: string;
@@ -77,5 +77,15 @@ describe('fairlead up', () => {
     expect(down.stderr).toContain('the cluster is down');
     await first.ended;
     expect((await fairlead(['status', '--data', data])).stderr).toMatch(/FE010: no cluster runs/);
+  });
+
+  it('ends in order by ctrl-C at its terminal', async () => {
+    const before = await machine();
+    const { process, seen } = upOnTerminal(data);
+    await seen('the cluster to be ready', /^ready\r?$/m);
+    process.write('\x03');
+    expect(await process.ended).toEqual({ code: 130, signal: null });
+    expect(await seen('the last line', /./)).not.toContain('starting it again');
+    expect(await machine()).toEqual(before);
   });
 });

@@ -1,6 +1,8 @@
+import nodeProcess from 'node:process';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Exec, type Output, type Running } from '../src/exec/exec.ts';
+import { startOnTerminal } from '../src/exec/pty.ts';
 
 const MAIN = new URL('../src/cli/main.ts', import.meta.url).pathname;
 
@@ -31,6 +33,20 @@ export async function up(data: string, ...args: string[]): Promise<Running> {
     running.ended.then(({ code, signal }) => reject(new Error(`up ended with ${code ?? signal}: ${said}`)));
   });
   return running;
+}
+
+/** `fairlead up` at a terminal of its own; `seen` gives what was printed once the pattern is in it. */
+export function upOnTerminal(data: string) {
+  const process = startOnTerminal(nodeProcess.execPath, [MAIN, 'up', '--data', data, '--port', '0']);
+  let printed = '';
+  process.onData((bytes) => {
+    printed += bytes.toString();
+  });
+  const seen = async (what: string, pattern: RegExp) => {
+    await until(what, () => pattern.test(printed), 40_000);
+    return printed;
+  };
+  return { process, seen };
 }
 
 /** Asks again every 20 ms until it holds; past the bound the error says what was waited for. */

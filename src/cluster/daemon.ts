@@ -122,6 +122,8 @@ export class Daemon {
     const running = await this.#spec.exec.start(process.execPath, [MAIN, ...this.#spec.args], {
       stdout: 'pipe',
       stderr: this.#spec.log,
+      // Out of the terminal's foreground group: ctrl-C is for the supervisor, who then ends each daemon in turn.
+      detached: true,
       ...(this.#spec.env === undefined ? {} : { env: this.#spec.env }),
     });
     this.#running = running;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CLUSTER_DOMAIN, type Cluster } from '../../cluster/cluster.ts';
 import { dnsServiceAddress } from '../../world/profile.ts';
+import { EXIT } from '../exit.ts';
 import { CLUSTER_IP, DEPLOYMENT, HEADLESS, NODE_PORT } from '../tour/manifests.ts';
 import { type Finding, Stage } from '../tour/stage.ts';
 import { cleanStage, STEPS } from '../tour/steps.ts';
@@ -26,19 +27,31 @@ export async function tour(options: TourOptions): Promise<void> {
   const modes = options.proxyMode === undefined ? ['nftables', 'iptables'] : [options.proxyMode];
   const findings: Finding[] = [];
   for (const profile of networks) {
-    for (const proxyMode of modes) findings.push(...(await tourOnce(options, profile, proxyMode)));
+    for (const proxyMode of modes)
+      findings.push(...(await interruptible(tourOnce(options, profile, proxyMode))));
   }
   sum(findings);
+}
+
+/** Until the work settles, ctrl-C ends this process at once; the cage needs no care, it ends with its opener. */
+async function interruptible<T>(work: Promise<T>): Promise<T> {
+  const leave = () => process.exit(EXIT.interrupted);
+  process.on('SIGINT', leave).on('SIGTERM', leave);
+  try {
+    return await work;
+  } finally {
+    process.off('SIGINT', leave).off('SIGTERM', leave);
+  }
 }
 
 async function tourAndStay(options: TourOptions): Promise<void> {
   const profile = options.profile ?? 'tunnel';
   const proxyMode = options.proxyMode ?? 'nftables';
-  const cluster = await startSaying({ ...options, nodes: NODES, profile, proxyMode });
+  const cluster = await interruptible(startSaying({ ...options, nodes: NODES, profile, proxyMode }));
   try {
-    sum(await play(cluster, options.kubectl));
+    sum(await interruptible(play(cluster, options.kubectl)));
     print(`${howToUse(cluster)}\n\nThe cluster stays up; ctrl-C ends it.\n`);
-    await ended();
+    if ((await ended()) === 'SIGINT') process.exitCode = EXIT.interrupted;
   } finally {
     await cluster.stop();
   }
@@ -47,7 +60,7 @@ async function tourAndStay(options: TourOptions): Promise<void> {
 /** In a data folder of its own: nothing of an earlier run, and nothing left. */
 async function tourOnce(options: TourOptions, profile: string, proxyMode: string): Promise<Finding[]> {
   print(`\n══ network ${profile}, proxy ${proxyMode}\n`);
-  const data = mkdtempSync(join(tmpdir(), 'fairlead-tour-'));
+  const data = passingFolder('fairlead-tour-');
   try {
     const cluster = await startSaying({ data, nodes: NODES, profile, proxyMode, port: 0 });
     try {
@@ -56,12 +69,12 @@ async function tourOnce(options: TourOptions, profile: string, proxyMode: string
       await cluster.stop();
     }
   } finally {
-    rmSync(data, { recursive: true });
+    rmSync(data, { recursive: true, force: true });
   }
 }
 
 async function play(cluster: Cluster, kubectl: string): Promise<Finding[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'fairlead-manifests-'));
+  const folder = passingFolder('fairlead-manifests-');
   try {
     writeFileSync(join(folder, 'nginx-deployment.yaml'), DEPLOYMENT);
     writeFileSync(join(folder, 'nginx-svc.yaml'), CLUSTER_IP);
@@ -89,8 +102,15 @@ async function play(cluster: Cluster, kubectl: string): Promise<Finding[]> {
     }
     return stage.findings;
   } finally {
-    rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** A temporary folder that also an interrupted tour leaves nothing of. The cage needs no such care: it ends with us. */
+function passingFolder(prefix: string): string {
+  const folder = mkdtempSync(join(tmpdir(), prefix));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** Says how many checks held; the exit code is 2 unless all did. */
