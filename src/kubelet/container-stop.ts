@@ -2,6 +2,7 @@ import { sleep } from '../client/clock.ts';
 import type { Container, Pod } from '../kube/objects.ts';
 import type { ContainerRecord } from './container-record.ts';
 import { containerOf } from './container-start.ts';
+import { stopSignalOf } from './images.ts';
 import type { NodeContext } from './node-context.ts';
 import { look, type ProbeTarget } from './probe-actions.ts';
 
@@ -20,13 +21,13 @@ export interface StopRequest {
 const HOOK_MS = 600_000;
 const KILL_WITHIN_MS = 10_000;
 
-/** Ends a container by Kubernetes' rules: preStop hook, SIGTERM, and SIGKILL when the grace period is over. Resolves when it has ended. */
+/** Ends a container by Kubernetes' rules: preStop hook, stop signal, and SIGKILL when the grace period is over. Resolves when it has ended. */
 export async function stopContainer(request: StopRequest, node: NodeContext): Promise<void> {
   const { record, killNow } = request;
   const ended = exitOf(record.id, node);
   await unless(killNow, preStop(request, node));
   await sleep(node.clock, killNow.aborted ? 0 : request.delayMs, killNow);
-  if (!killNow.aborted) await node.runtime.signal(record.id, 'SIGTERM');
+  if (!killNow.aborted) await node.runtime.signal(record.id, stopSignalOf(record.workload));
   await unless(killNow, ended);
   if (node.runtime.get(record.id)?.exit !== undefined) return;
   await node.runtime.signal(record.id, 'SIGKILL');

@@ -14,6 +14,10 @@ export interface Workload {
   readonly standIn: string;
 }
 
+/** What asks a workload to end. The image of nginx declares STOPSIGNAL SIGQUIT: nginx first answers what is under way. */
+export const stopSignalOf = (kind: string): 'SIGTERM' | 'SIGQUIT' =>
+  kind === 'nginx' ? 'SIGQUIT' : 'SIGTERM';
+
 /** Where the product's own files are inside a container. */
 export const PRODUCT_DIR = '/usr/lib/fairlead';
 
