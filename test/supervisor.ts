@@ -13,15 +13,20 @@ export function fairlead(args: readonly string[], timeoutMs = 60_000): Promise<O
 }
 
 /** `fairlead up` in the foreground, once it has said that it is ready. */
-export async function up(data: string, ...args: string[]): Promise<Running> {
-  const running = await new Exec().start(
-    process.execPath,
-    [MAIN, 'up', '--data', data, '--port', '0', ...args],
-    {
-      stdout: 'pipe',
-      stderr: 'pipe',
-    },
-  );
+export function up(data: string, ...args: string[]): Promise<Running> {
+  return readySupervisor(new Exec(), [process.execPath, MAIN], ['--data', data, ...args]);
+}
+
+/** The same by another way of calling the command, at another place. */
+export async function readySupervisor(
+  exec: Exec,
+  [file = '', ...command]: readonly string[],
+  args: readonly string[],
+): Promise<Running> {
+  const running = await exec.start(file, [...command, 'up', '--port', '0', ...args], {
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
   let said = '';
   running.stderr?.on('data', (chunk: Buffer) => {
     said += chunk.toString();
