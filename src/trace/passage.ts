@@ -103,7 +103,7 @@ export class Passage {
   note(kind: Step['kind'], detail: string, rule?: string): Step {
     const { changes } = this;
     const step: Step = rule === undefined ? { kind, detail, changes } : { kind, detail, rule, changes };
-    if (changes.length > 0) this.changes = [];
+    this.changes = [];
     this.steps.push(step);
     return step;
   }

@@ -49,6 +49,8 @@ export const macs = {
   vxlan: (node: Addr) => Mac.forAddr(node, 2),
   /** Every port of the router has this one: each port is a link of its own. */
   router: (gateway: Addr) => Mac.forAddr(gateway, 3),
+  /** The interface that holds the addresses of Services with IPVS. */
+  ipvs: (node: Addr) => Mac.forAddr(node, 4),
 } as const;
 
 /** The name of the node's end of a pod's link, such as `vethac10010a`. */

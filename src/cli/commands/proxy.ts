@@ -2,9 +2,10 @@ import { type ProxySettings, readSettings } from '../../cluster/settings.ts';
 import { Exec } from '../../exec/exec.ts';
 import { Fault } from '../../fault/fault.ts';
 import { Addr } from '../../ip/ip.ts';
-import { DEFAULT_CONFIG, type DetectLocal, type ProxyConfig, type ProxyMode } from '../../proxy/proxy.ts';
+import { DEFAULT_CONFIG, type ProxyConfig, type ProxyMode } from '../../proxy/proxy.ts';
 import { runProxy } from '../../sync/sync.ts';
-import { type ClusterProfile, profileOf } from '../../world/profile.ts';
+import { profileOf } from '../../world/profile.ts';
+import { proxyConfigOf } from '../../world/proxy-config.ts';
 import { type DaemonOptions, daemonClient, daemonContext } from '../daemon.ts';
 
 export interface ProxyOptions extends DaemonOptions {
@@ -49,24 +50,10 @@ function chosen(options: ProxyOptions): Choice {
     const settings = readSettings<ProxySettings>(options.config, 'fairlead proxy');
     const profile = profileOf(settings.profile);
     const nodeIPs = [Addr.parse(settings.nodeIP)];
-    return { node: settings.node, nodeIPs, mode: profile.proxyMode, config: configOf(profile) };
+    return { node: settings.node, nodeIPs, mode: profile.proxyMode, config: proxyConfigOf(profile) };
   }
   if (options.node === undefined) {
     throw new Fault('FE006', 'fairlead proxy must know its node', 'name it with --node or in $NODE_NAME');
   }
   return { node: options.node, mode: options.proxyMode ?? 'nftables', config: DEFAULT_CONFIG };
-}
-
-/** What a cluster's profile says about its kube-proxy. */
-function configOf(profile: ClusterProfile): ProxyConfig {
-  return {
-    ...DEFAULT_CONFIG,
-    masqueradeAll: profile.masqueradeAll,
-    detectLocal: detectorOf(profile),
-    serviceCIDRs: [profile.serviceCIDR],
-  };
-}
-
-function detectorOf({ detectLocal, podCIDR }: ClusterProfile): DetectLocal {
-  return detectLocal === 'ClusterCIDR' ? { mode: 'ClusterCIDR', prefixes: [podCIDR] } : { mode: detectLocal };
 }

@@ -1,0 +1,213 @@
+import { type Addr, Endpoint, type Port, type Protocol, portOf } from '../../ip/ip.ts';
+import { type EndpointSlice, keyOf, type Node, type Service } from '../../kube/objects.ts';
+import { type ForwardingPlan, type PortPlan, planService } from '../../proxy/proxy.ts';
+import type { BalancerFacts, NodeFacts } from '../facts.ts';
+import type { BalancerListener, Forward } from '../policy.ts';
+import type { ClusterProfile } from '../profile.ts';
+import { balancerNameOf, CLOUD_FACTS, holds } from './cloud-facts.ts';
+import type { Inventory, Problem } from './inventory.ts';
+import type { ServiceView } from './service-view.ts';
+
+/** A node that may be a member of a balancer. */
+export interface MemberNode {
+  readonly node: NodeFacts;
+  readonly plan: ForwardingPlan;
+}
+
+export interface BalancingInput {
+  readonly inventory: Inventory;
+  readonly profile: ClusterProfile;
+  readonly views: readonly ServiceView[];
+  readonly slices: ReadonlyMap<string, readonly EndpointSlice[]>;
+  readonly nodes: readonly MemberNode[];
+  /** An address of the VPC that nothing has. */
+  readonly freeAddress: () => Addr;
+}
+
+export interface Balancing {
+  readonly balancers: readonly BalancerFacts[];
+  readonly forwards: readonly Forward[];
+  /** The balancer of each Service that has one, by `namespace/name`. */
+  readonly balancerOf: ReadonlyMap<string, string>;
+  readonly problems: readonly Problem[];
+}
+
+const EXCLUDED = 'node.kubernetes.io/exclude-from-external-load-balancers';
+const TO_BE_DELETED = 'ToBeDeletedByClusterAutoscaler';
+
+/** Whether the service controller puts the node behind balancers. */
+export const isMember = ({ metadata, spec }: Node): boolean =>
+  metadata?.labels?.[EXCLUDED] === undefined &&
+  metadata?.deletionTimestamp === undefined &&
+  !(spec?.taints ?? []).some(({ key }) => key === TO_BE_DELETED);
+
+/** The balancers and forwards of a cluster's Services, over what the cloud has beside them. */
+export function balancingOf(input: BalancingInput): Balancing {
+  const { inventory, profile } = input;
+  const drafts = new Drafts(input);
+  const forwards: Forward[] = inventory.gateways.flatMap(({ dnat }) => dnat);
+  const facts = CLOUD_FACTS[profile.cloud];
+  for (const view of input.views) {
+    if (view.service.spec?.type !== 'LoadBalancer') continue;
+    if (holds(facts.natGateway, view.service, profile)) forwards.push(...forwardsOf(input, view));
+    else drafts.add(view);
+  }
+  return { ...drafts.finish(), forwards };
+}
+
+/** A NAT gateway sends to one node: that of the first ready pod. */
+function forwardsOf({ nodes, slices }: BalancingInput, { service, cloudAddresses }: ServiceView): Forward[] {
+  const endpoints = (slices.get(keyOf(service)) ?? []).flatMap((slice) => slice.endpoints ?? []);
+  const ready = endpoints.find(({ conditions }) => conditions?.ready !== false);
+  const member = nodes.find(({ node }) => node.name === ready?.nodeName) ?? nodes[0];
+  if (member === undefined) return [];
+  return (service.spec?.ports ?? []).flatMap(({ port, nodePort, protocol }) =>
+    nodePort === undefined
+      ? []
+      : cloudAddresses.map((elastic) => ({
+          elastic,
+          protocol: protocolOf(protocol),
+          port: portOf(port),
+          to: new Endpoint(member.node.address, portOf(nodePort)),
+        })),
+  );
+}
+
+const protocolOf = (text: string | undefined): Protocol => (text === 'UDP' || text === 'SCTP' ? text : 'TCP');
+
+interface Draft {
+  readonly name: string;
+  address?: Addr;
+  elastic?: Addr;
+  keepClientAddress?: boolean;
+  /** By protocol and port. */
+  readonly listeners: Map<string, BalancerListener>;
+}
+
+class Drafts {
+  readonly #input: BalancingInput;
+  readonly #drafts: Draft[];
+  readonly #balancerOf = new Map<string, string>();
+  readonly #problems: Problem[] = [];
+
+  constructor(input: BalancingInput) {
+    this.#input = input;
+    this.#drafts = input.inventory.balancers.map((balancer) => {
+      const { name, addresses, keepClientAddress } = balancer;
+      const listeners = balancer.listeners.map((one) => [keyOfListener(one), one] as const);
+      return {
+        name,
+        ...(addresses.private === undefined ? {} : { address: addresses.private }),
+        ...(addresses.public === undefined ? {} : { elastic: addresses.public }),
+        ...(keepClientAddress === undefined ? {} : { keepClientAddress }),
+        listeners: new Map(listeners),
+      };
+    });
+  }
+
+  add(view: ServiceView): void {
+    const { service } = view;
+    const { profile } = this.#input;
+    const draft = this.#draftOf(view);
+    if (draft === undefined) {
+      this.#note(view, 'has no address in status.loadBalancer: it has no balancer here');
+      return;
+    }
+    for (const addr of view.cloudAddresses) this.#claim(draft, addr, view);
+    draft.keepClientAddress ??= holds(CLOUD_FACTS[profile.cloud].keepsClientAddress, service, profile);
+    this.#balancerOf.set(keyOf(service), draft.name);
+    for (const listener of this.#listenersOf(service)) {
+      const key = keyOfListener(listener);
+      if (draft.listeners.has(key)) this.#note(view, `finds port ${key} of '${draft.name}' taken`);
+      else draft.listeners.set(key, listener);
+    }
+  }
+
+  finish(): Omit<Balancing, 'forwards'> {
+    const balancers = this.#drafts.map(
+      ({ name, address = this.#input.freeAddress(), elastic, keepClientAddress = true, listeners }) => ({
+        name,
+        address,
+        ...(elastic === undefined ? {} : { elastic }),
+        keepClientAddress,
+        listeners: [...listeners.values()],
+      }),
+    );
+    return { balancers, balancerOf: this.#balancerOf, problems: this.#problems };
+  }
+
+  /** The balancer of that name, or the one that has one of the addresses, or a new one. */
+  #draftOf({ service, cloudAddresses }: ServiceView): Draft | undefined {
+    const named = balancerNameOf(service, this.#input.profile.cloud);
+    const has = ({ address, elastic }: Draft) =>
+      cloudAddresses.some((addr) => addr.text === address?.text || addr.text === elastic?.text);
+    const found = this.#drafts.find(({ name }) => name === named) ?? this.#drafts.find(has);
+    const [first] = cloudAddresses;
+    if (found !== undefined || first === undefined) return found;
+    const draft: Draft = { name: named ?? `balancer-${first.text}`, listeners: new Map() };
+    this.#drafts.push(draft);
+    return draft;
+  }
+
+  #claim(draft: Draft, addr: Addr, view: ServiceView): void {
+    const isPrivate = this.#input.profile.vpcCIDR.contains(addr);
+    const known = isPrivate ? draft.address : draft.elastic;
+    if (known !== undefined && !known.equals(addr)) {
+      this.#note(view, `says ${addr}, but its balancer '${draft.name}' has ${known}`);
+    } else if (isPrivate) draft.address = addr;
+    else draft.elastic = addr;
+  }
+
+  #listenersOf(service: Service): BalancerListener[] {
+    const { profile, nodes } = this.#input;
+    const toPods = holds(CLOUD_FACTS[profile.cloud].toPods, service, profile);
+    return (service.spec?.ports ?? []).map((port) => {
+      const listener = { protocol: protocolOf(port.protocol), port: portOf(port.port) };
+      const members = toPods
+        ? this.#podMembers(service, listener)
+        : nodes.flatMap((node) => nodeMember(node, service, listener, port.nodePort));
+      return { ...listener, members };
+    });
+  }
+
+  #podMembers(service: Service, listener: Wanted): Endpoint[] {
+    const slices = this.#input.slices.get(keyOf(service)) ?? [];
+    // Seen from no node, so that no topology hint takes an endpoint away.
+    const { plan } = planService({ name: '', ips: [], podCIDRs: [] }, service, slices);
+    return (portOfPlan(plan?.ports, listener)?.cluster ?? []).map(({ endpoint }) => endpoint);
+  }
+
+  #note({ source }: ServiceView, message: string): void {
+    const place = this.#input.inventory.place(source, ['status']);
+    this.#problems.push({ place, message: `service '${keyOf(source)}' ${message}` });
+  }
+}
+
+interface Wanted {
+  readonly protocol: Protocol;
+  readonly port: Port;
+}
+
+const keyOfListener = ({ protocol, port }: Wanted): string => `${port}/${protocol}`;
+
+const portOfPlan = (
+  ports: readonly PortPlan[] | undefined,
+  { protocol, port }: Wanted,
+): PortPlan | undefined =>
+  ports?.find((one) => one.family === 4 && one.protocol === protocol && one.clusterIP.port === port);
+
+/**
+ * A node as member by its node port. With policy Local the balancer's health check takes out the nodes without an endpoint,
+ * if its controller has not left them out already.
+ */
+function nodeMember(
+  { node, plan }: MemberNode,
+  service: Service,
+  listener: Wanted,
+  nodePort: number | undefined,
+): Endpoint[] {
+  const port = portOfPlan(plan.services.get(keyOf(service))?.ports, listener);
+  if (port === undefined || nodePort === undefined) return [];
+  if (port.external === 'Local' && port.local.length === 0) return [];
+  return [new Endpoint(node.address, portOf(nodePort))];
+}

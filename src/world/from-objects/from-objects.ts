@@ -1,0 +1,138 @@
+/**
+ * A World out of Kubernetes objects and a profile.
+ *
+ * Promises: ordinary objects are enough (Nodes, Pods, Services; EndpointSlices are derived where there are none); what each
+ * node's kube-proxy would load is compiled by `proxy` for the profile's mode and version; what a cloud does to a Service is
+ * a table of facts (cloud-facts.ts). Whatever was left out or taken for granted is a {@link Problem} with file and line.
+ * Refuses: to contact anything, and to judge. An object that contradicts another is a Fault FE011 that names both.
+ *
+ * @example
+ * const inventory = inventoryOf(parseManifests('cluster.yaml', text), 'default');
+ * const { world, services } = clusterFrom(inventory, chooseProfile(inventory, { set: { proxyMode: 'iptables' } }));
+ */
+import type { Addr } from '../../ip/ip.ts';
+import { type EndpointSlice, keyOf, type Service } from '../../kube/objects.ts';
+import { selectsPod, slicesOf } from '../../kube/service-endpoints.ts';
+import { planFor, serviceOfSlice } from '../../proxy/proxy.ts';
+import { buildCluster } from '../build.ts';
+import type { BalancerFacts } from '../facts.ts';
+import type { Forward } from '../policy.ts';
+import type { ClusterProfile } from '../profile.ts';
+import { proxyConfigOf } from '../proxy-config.ts';
+import { serviceRules, withServiceRules } from '../service-rules.ts';
+import type { World } from '../world.ts';
+import { balancingOf, isMember } from './balancing.ts';
+import type { Inventory, Problem } from './inventory.ts';
+import { expectedPorts } from './listeners.ts';
+import { AddressPool, type KnownNode, type KnownPod, machinesOf } from './machines.ts';
+import { type ServiceView, viewServices } from './service-view.ts';
+
+export { chooseProfile, type ProfileChoice } from './choose-profile.ts';
+export {
+  type Inventory,
+  inventoryOf,
+  inventoryOfCluster,
+  type ListedObjects,
+  type Problem,
+} from './inventory.ts';
+export type { KnownNode, KnownPod } from './machines.ts';
+export { type Manifest, parseManifests } from './manifests.ts';
+
+/** A World, and what its parts are to Kubernetes. */
+export interface Cluster {
+  readonly world: World;
+  readonly profile: ClusterProfile;
+  /** As the cluster would show them, by `namespace/name`. */
+  readonly services: ReadonlyMap<string, Service>;
+  /** By the Service's `namespace/name`. */
+  readonly slices: ReadonlyMap<string, readonly EndpointSlice[]>;
+  readonly nodes: readonly KnownNode[];
+  /** The pods that are in the World, by `namespace/name`. */
+  readonly pods: ReadonlyMap<string, KnownPod>;
+  readonly balancers: readonly BalancerFacts[];
+  readonly forwards: readonly Forward[];
+  /** What the cloud has for each Service, whether kube-proxy captures it or not. */
+  readonly cloudAddresses: ReadonlyMap<string, readonly Addr[]>;
+  readonly balancerOf: ReadonlyMap<string, string>;
+  readonly problems: readonly Problem[];
+}
+
+/** Throws {@link Fault} FE011 for objects that contradict each other. */
+export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Cluster {
+  const { views, problems: ofViews } = viewServices(inventory, profile);
+  const slices = slicesByService(inventory, views);
+  const pool = new AddressPool(inventory, profile);
+  const machines = machinesOf(inventory, profile, expectedPorts([...slices.values()].flat()), pool);
+  const plans = new Map(
+    machines.nodes.map((known) => [known.facts.name, planOf(known, profile, views, slices)]),
+  );
+  const members = machines.nodes.flatMap(({ node, facts }) => {
+    const plan = plans.get(facts.name);
+    return plan === undefined || !isMember(node) ? [] : [{ node: facts, plan }];
+  });
+  const freeAddress = () => pool.take();
+  const balancing = balancingOf({ inventory, profile, views, slices, nodes: members, freeAddress });
+  const world = buildCluster({
+    profile,
+    nodes: machines.nodes.map(({ facts }) => facts),
+    pods: machines.pods,
+    controlPlane: null,
+    vpcHosts: machines.vpcHosts,
+    outside: machines.outside,
+    balancers: balancing.balancers,
+    forwards: balancing.forwards,
+  });
+  const rules = new Map([...plans].map(([name, plan]) => [name, serviceRules(profile, plan)]));
+  const left = [...plans.values()][0]?.problems ?? [];
+  return {
+    world: withServiceRules(world, rules),
+    profile,
+    services: new Map(views.map(({ service }) => [keyOf(service), service])),
+    slices,
+    nodes: machines.nodes,
+    pods: new Map(machines.known.map((one) => [keyOf(one.pod), one])),
+    balancers: balancing.balancers,
+    forwards: balancing.forwards,
+    cloudAddresses: new Map(views.map(({ service, cloudAddresses }) => [keyOf(service), cloudAddresses])),
+    balancerOf: balancing.balancerOf,
+    problems: [
+      ...inventory.problems,
+      ...machines.problems,
+      ...ofViews,
+      ...balancing.problems,
+      ...left.map(({ service, message }) => ({ place: `service/${service}`, message })),
+    ],
+  };
+}
+
+/** The slices that are there, and those that a cluster would make for the Services that have none. */
+function slicesByService(
+  inventory: Inventory,
+  views: readonly ServiceView[],
+): Map<string, readonly EndpointSlice[]> {
+  const written = Map.groupBy(inventory.slices, serviceOfSlice);
+  const nodes = new Map(inventory.nodes.map((node) => [keyOf(node), node]));
+  return new Map(
+    views.map(({ service }) => {
+      const own = written.get(keyOf(service));
+      const selected = () => inventory.pods.filter((pod) => selectsPod(service, pod));
+      return [keyOf(service), own ?? slicesOf(service, selected(), (name) => nodes.get(name))];
+    }),
+  );
+}
+
+function planOf(
+  { facts, zone }: KnownNode,
+  profile: ClusterProfile,
+  views: readonly ServiceView[],
+  slices: ReadonlyMap<string, readonly EndpointSlice[]>,
+) {
+  const node = {
+    name: facts.name,
+    ips: [facts.address],
+    podCIDRs: facts.podCIDR === undefined ? [] : [facts.podCIDR],
+    ...(zone === undefined ? {} : { zone }),
+  };
+  const services = views.map(({ service }) => service);
+  return planFor(node, services, [...slices.values()].flat(), proxyConfigOf(profile));
+}
