@@ -27,12 +27,7 @@ const TOOLS = {
   kubectl: 'kubernetes-client',
 };
 
-const path = [
-  ...(process.env.PATH ?? '').split(delimiter),
-  '/usr/sbin',
-  '/sbin',
-  '/usr/lib/google-cloud-sdk/bin',
-];
+const path = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
 
 function found(tool) {
   return path.some((folder) => {
