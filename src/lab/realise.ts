@@ -12,7 +12,13 @@
  */
 import type { Exec } from '../exec/exec.ts';
 import { Fault } from '../fault/fault.ts';
-import { printIptablesRuleset, printNftTransaction, replacementOf } from '../netfilter/netfilter.ts';
+import {
+  printIpSet,
+  printIptablesRuleset,
+  printIpvsTable,
+  printNftTransaction,
+  replacementOf,
+} from '../netfilter/netfilter.ts';
 import { compilePolicy } from '../world/compile-policy.ts';
 import { type Host, hostOf, type LinkEnd, type Veth, type World } from '../world/world.ts';
 import type { Cage } from './cage.ts';
@@ -74,13 +80,16 @@ async function setUp(host: Host, exec: Exec): Promise<void> {
 
 /** Loads {@link Host.packetFilter}, which a host that is already there may get anew. */
 export async function loadPacketFilter({ packetFilter }: Host, exec: Exec): Promise<void> {
-  const { nftables, iptables = [] } = packetFilter ?? {};
+  const { nftables, iptables = [], ipsets = [], ipvs } = packetFilter ?? {};
   const tables = (nftables?.tables ?? []).map((table) => printNftTransaction(replacementOf(table)));
   if (tables.length > 0) await exec.run({ file: 'nft', args: ['-f', '-'], stdin: tables.join('') });
+  if (ipsets.length > 0)
+    await exec.run({ file: 'ipset', args: ['restore'], stdin: ipsets.map(printIpSet).join('') });
   for (const ruleset of iptables) {
     const file = ruleset.family === 4 ? 'iptables-restore' : 'ip6tables-restore';
     await exec.run({ file, args: ['--wait', '5'], stdin: printIptablesRuleset(ruleset) });
   }
+  if (ipvs !== undefined) await exec.run({ file: 'ipvsadm', args: ['-R'], stdin: printIpvsTable(ipvs) });
 }
 
 /** Sets what {@link Host.sysctls} says; a key the kernel lacks is an error unless lacking it comes to the same. */

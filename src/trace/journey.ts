@@ -192,10 +192,13 @@ export class Journey {
     return this.#lose(reasonOf(way), `no way to ${packet.destination}`, way?.text, 'no way');
   }
 
-  /** IPVS sends on what it has rewritten by the output hook, whichever hook it took it from (ip_vs_nat_xmit). */
+  /**
+   * IPVS sends on what it has rewritten by the output hook, whichever hook it took it from (ip_vs_nat_xmit). The way is that
+   * of the destination alone (do_output_route4).
+   */
   #sendOn(stack: Stack, packet: Packet): Arrival {
     packet.balanced = true;
-    const way = stack.routing.find({ to: packet.destination, from: packet.source, mark: packet.mark });
+    const way = stack.routing.find({ to: packet.destination, from: undefined, mark: 0 });
     return this.#output(stack, packet, way);
   }
 

@@ -36,6 +36,18 @@ export type IpSetPart =
   /** Without a protocol in a `bitmap:port`. */
   | { readonly kind: 'port'; readonly protocol?: Protocol; readonly port: Port };
 
+/** The set as `ipset restore` takes it. */
+export function printIpSet({ name, type, family, entries }: IpSet): string {
+  const options = type.startsWith('bitmap:')
+    ? ' range 0-65535'
+    : ` family ${family === 4 ? 'inet' : 'inet6'}`;
+  const lines = [
+    `create ${name} ${type}${options}`,
+    ...entries.map((entry) => `add ${name} ${printIpSetEntry(entry)}`),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
 /** An entry as `ipset save` prints it: `10.0.0.1,tcp:80,10.0.0.0/8`. */
 export function printIpSetEntry(entry: IpSetEntry): string {
   return entry.map(printPart).join(',');

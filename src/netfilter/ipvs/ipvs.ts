@@ -40,6 +40,13 @@ export const RealServer = (
   weight = 1,
 ): RealServer => ({ kind: 'RealServer', endpoint, forwarding, weight });
 
+/** The table as `ipvsadm -R` takes it. */
+export const printIpvsTable = ({ servers }: IpvsTable): string =>
+  servers
+    .flatMap(printVirtualServer)
+    .map((line) => `${line}\n`)
+    .join('');
+
 /** A virtual server as `ipvsadm -Sn` prints it, a line each with its destinations. */
 export function printVirtualServer(server: VirtualServer): string[] {
   const which = `-${server.protocol === 'TCP' ? 't' : server.protocol === 'UDP' ? 'u' : '-sctp-service'} ${server.endpoint}`;

@@ -2,11 +2,16 @@ import type {
   Conntrack,
   ConntrackState,
   IptablesMatch,
+  MatchSet,
   PortRange,
   Recent,
   TransportPorts,
 } from '../../netfilter/netfilter.ts';
 import { type Passage, Unmodelled } from '../passage.ts';
+import type { IpSetIndex } from './ip-set.ts';
+
+/** The sets rules may ask, by name. */
+export type Sets = ReadonlyMap<string, IpSetIndex>;
 
 export type Test = (passage: Passage) => boolean;
 
@@ -14,16 +19,16 @@ export type Test = (passage: Passage) => boolean;
  * The tests of a rule: those that only look come first, then what is not modelled, so that it matters only where all
  * others hold; last those that draw lots or remember.
  */
-export function testsOf(matches: readonly IptablesMatch[]): Test[] {
+export function testsOf(matches: readonly IptablesMatch[], sets: Sets): Test[] {
   const rank = ({ kind }: IptablesMatch): number =>
     kind === 'Statistic' || kind === 'Recent' ? 2 : kind === 'UnmodelledMatch' ? 1 : 0;
   return matches
     .filter((match) => match.kind !== 'Comment')
     .toSorted((a, b) => rank(a) - rank(b))
-    .map(testOf);
+    .map((match) => testOf(match, sets));
 }
 
-function testOf(match: IptablesMatch): Test {
+function testOf(match: IptablesMatch, sets: Sets): Test {
   switch (match.kind) {
     case 'Comment':
       return () => true;
@@ -61,7 +66,7 @@ function testOf(match: IptablesMatch): Test {
     case 'Recent':
       return recentTest(match);
     case 'MatchSet':
-      return unmodelled(`the set '${match.set}' is not known`);
+      return setTest(match, sets);
     case 'UnmodelledMatch':
       return unmodelled(`the match '${match.words.join(' ')}' is not modelled`);
   }
@@ -71,6 +76,12 @@ function unmodelled(what: string): Test {
   return () => {
     throw new Unmodelled(what);
   };
+}
+
+function setTest({ set: name, fields, not }: MatchSet, sets: Sets): Test {
+  const set = sets.get(name);
+  if (set === undefined) return unmodelled(`what the set '${name}' holds is not known`);
+  return ({ packet }) => set.has(packet, fields) !== not;
 }
 
 function nameTest(name: string): (interfaceName: string) => boolean {

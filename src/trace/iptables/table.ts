@@ -1,4 +1,5 @@
 import {
+  type IpSet,
   type IptablesChain,
   type IptablesRule,
   type IptablesRuleset,
@@ -8,7 +9,8 @@ import {
 } from '../../netfilter/netfilter.ts';
 import type { HookEntries, HookEntry } from '../hook-entry.ts';
 import { type HookName, type Passage, type Ruling, Unmodelled } from '../passage.ts';
-import { type Test, testsOf } from './match.ts';
+import { IpSetIndex } from './ip-set.ts';
+import { type Sets, type Test, testsOf } from './match.ts';
 import { type Act, actOf, type Verdict } from './target.ts';
 
 /** The built-in chains by the hook that calls them. */
@@ -30,8 +32,9 @@ const PRIORITIES: Readonly<Record<IptablesTableName, number>> = {
 };
 
 /** The tables of a family as entries of the hooks whose built-in chains they have. */
-export function iptablesEntries(ruleset: IptablesRuleset): HookEntries {
-  const tables = [...ruleset.tables.values()].map((table) => new CompiledTable(table, ruleset.family));
+export function iptablesEntries(ruleset: IptablesRuleset, ipsets: readonly IpSet[]): HookEntries {
+  const sets = new Map(ipsets.map((set) => [set.name, new IpSetIndex(set)]));
+  const tables = [...ruleset.tables.values()].map((table) => new CompiledTable(table, ruleset.family, sets));
   return {
     entries: tables.flatMap((table) => table.entries()),
     tracks: [...ruleset.tables.values()].some(tracksConnections),
@@ -48,11 +51,13 @@ function tracksConnections({ name, chains }: IptablesTable): boolean {
 class CompiledTable {
   readonly #table: IptablesTable;
   readonly #family: 4 | 6;
+  readonly #sets: Sets;
   readonly #chains = new Map<string, readonly CompiledRule[]>();
 
-  constructor(table: IptablesTable, family: 4 | 6) {
+  constructor(table: IptablesTable, family: 4 | 6, sets: Sets) {
     this.#table = table;
     this.#family = family;
+    this.#sets = sets;
   }
 
   entries(): HookEntry[] {
@@ -96,7 +101,7 @@ class CompiledTable {
     const tree = this.#table.chains.get(chain);
     if (tree === undefined) throw new Unmodelled(`${this.#title} has no chain '${chain}'`);
     const title = `${this.#title} -A ${chain}`;
-    const rules = tree.rules.map((rule) => new CompiledRule(title, rule));
+    const rules = tree.rules.map((rule) => new CompiledRule(title, rule, this.#sets));
     this.#chains.set(chain, rules);
     return rules;
   }
@@ -132,10 +137,10 @@ class CompiledRule {
   readonly #act: Act | undefined;
   #text: string | undefined;
 
-  constructor(title: string, rule: IptablesRule) {
+  constructor(title: string, rule: IptablesRule, sets: Sets) {
     this.#title = title;
     this.#rule = rule;
-    this.#tests = testsOf(rule.matches);
+    this.#tests = testsOf(rule.matches, sets);
     this.#act = rule.target === undefined ? undefined : actOf(rule.target);
   }
 
