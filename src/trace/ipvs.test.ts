@@ -47,7 +47,8 @@ function clusterWith({
   const profile = profileOf({ network });
   const listeners = nodeListens ? [{ protocol: 'TCP' as const, port: portOf(443) }] : [];
   const nodes = defaultNodes(profile, 3).map((node) => ({ ...node, listeners }));
-  const [n1, n2] = nodes as [NodeFacts, NodeFacts];
+  const [n1, n2] = nodes;
+  if (n1 === undefined || n2 === undefined) throw new Error('there are three nodes');
   const pod = (name: string, node: NodeFacts, at: number) => ({
     namespace: 'default',
     name,
