@@ -13,7 +13,7 @@
 import { closeSync, writeFileSync } from 'node:fs';
 import type { KubeClient } from '../client/client.ts';
 import { clientFromKubeconfig } from '../client/kubeconfig.ts';
-import type { Exec } from '../exec/exec.ts';
+import { type Exec, requireTools } from '../exec/exec.ts';
 import type { Log } from '../fault/log.ts';
 import { type Cage, openCage } from '../lab/cage.ts';
 import { nodeNetworkConfig } from '../lab/node-network.ts';
@@ -61,8 +61,25 @@ export const CLUSTER_DOMAIN = 'cluster.local';
 const API_PORT = 5444;
 const READY_BOUND_MS = 30_000;
 
+/** What the network, the pods and the proxy are made with; `fairlead up` looks for all of it first. */
+const TOOLS = [
+  'unshare',
+  'nsenter',
+  'setpriv',
+  'ip',
+  'bridge',
+  'nft',
+  'sysctl',
+  'conntrack',
+  'crun',
+  'conmon',
+  'perl',
+];
+const IPTABLES_TOOLS = ['iptables-save', 'iptables-restore'];
+
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   options.data.claim();
+  requireTools(options.profile.proxyMode === 'iptables' ? [...TOOLS, ...IPTABLES_TOOLS] : TOOLS);
   const closers: (() => Promise<void> | void)[] = [];
   const stop = async () => {
     while (closers.length > 0) await closers.pop()?.();

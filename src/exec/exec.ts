@@ -11,7 +11,8 @@
  * @example await new Exec(HERE).run({ file: 'ip', args: ['-j', 'link', 'show', 'lo'] });
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { Fault } from '../fault/fault.ts';
 
@@ -188,6 +189,33 @@ interface SpawnShape {
 }
 type StdioShape = 'pipe' | 'ignore' | 'inherit' | number;
 
+/**
+ * Throws {@link Fault} FE001 that names every one of these tools that cannot be run here, so that they are installed in one
+ * go, before anything is begun.
+ */
+export function requireTools(tools: readonly string[]): void {
+  const absent = tools.filter((tool) => !isProgram(tool));
+  if (absent.length === 0) return;
+  const packages = [...new Set(absent.map(packageOf))].join(' ');
+  const named = absent.map((tool) => `'${tool}'`).join(', ');
+  const what = absent.length === 1 ? `the tool ${named} is missing` : `the tools ${named} are missing`;
+  throw new Fault('FE001', `${HERE.name}: ${what}`, `apt-get install ${packages}`);
+}
+
+function isProgram(tool: string): boolean {
+  return (environment().PATH ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, tool), constants.X_OK);
+      return true;
+    } catch {
+      // Not there, or not ours to run: the next folder may have it.
+      return false;
+    }
+  });
+}
+
+const packageOf = (tool: string): string => PACKAGES[tool] ?? tool;
+
 /** The Debian packages of the tools Fairlead runs, for the cure of a missing one. */
 const PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
@@ -199,13 +227,15 @@ const PACKAGES: Readonly<Record<string, string>> = {
   sysctl: 'procps',
   nsenter: 'util-linux',
   unshare: 'util-linux',
+  setpriv: 'util-linux',
+  perl: 'perl-base',
   nslookup: 'bind9-dnsutils',
   crun: 'crun',
   conmon: 'conmon',
 };
 
 function missing(file: string, place: Place, cause?: Error): Fault {
-  const cure = `apt-get install ${PACKAGES[file] ?? file}`;
+  const cure = `apt-get install ${packageOf(file)}`;
   const options = cause === undefined ? undefined : { cause };
   return new Fault('FE001', `${place.name}: the tool '${file}' is missing`, cure, options);
 }
