@@ -20,6 +20,7 @@ export const FAULTS = {
   FE010: 'no cluster runs',
   FE011: 'a World cannot exist',
   FE012: 'no pod address is left',
+  FE013: 'a name matches nothing',
 } as const;
 
 export type FaultCode = keyof typeof FAULTS;
