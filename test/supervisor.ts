@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Exec, type Output, type Running } from '../src/exec/exec.ts';
 import { startOnTerminal } from '../src/exec/pty.ts';
 
-const MAIN = new URL('../src/cli/main.ts', import.meta.url).pathname;
+export const MAIN = new URL('../src/cli/main.ts', import.meta.url).pathname;
 
 /** Runs the command `fairlead` to its end; any exit code is an answer. */
 export function fairlead(args: readonly string[], timeoutMs = 60_000): Promise<Output> {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { defaultDataFolder } from '../cluster/data-folder.ts';
 import { diagnosisCommands } from './diagnosis-commands.ts';
@@ -6,6 +7,7 @@ import { diagnosisCommands } from './diagnosis-commands.ts';
 export function program(): Command {
   const fairlead = new Command('fairlead')
     .description('Kubernetes Services, end to end: run, trace, prove and fix them')
+    .version(versionOf(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')))
     .showHelpAfterError('(fairlead COMMAND --help says more)')
     .exitOverride()
     .enablePositionalOptions();
@@ -99,6 +101,17 @@ function daemonCommands(fairlead: Command): void {
   daemon('control-plane', 'API server, controllers and scheduler in one process').action(async (options) =>
     (await import('./commands/control-plane.ts')).controlPlane(options),
   );
+  fairlead
+    .command('apiserver')
+    .description('the Kubernetes API alone')
+    .addOption(dataOption())
+    .option('--listen <address:port>', 'where to serve', '127.0.0.1:6443')
+    .option('--advertise-address <address>', "where pods reach it; the machine's first address unless said")
+    .option('--service-cidr <prefix>', 'where cluster IPs come from', '10.247.0.0/16')
+    .action(async (options) => (await import('./commands/apiserver.ts')).apiserver(options));
+  daemon('controllers', 'controllers and scheduler alone')
+    .option('--pod-cidr <prefix>', 'the range each node gets a part of', '172.16.0.0/16')
+    .action(async (options) => (await import('./commands/controllers.ts')).controllers(options));
   daemon('kubelet', 'run the pods of one node').action(async (options) =>
     (await import('./commands/kubelet.ts')).kubelet(options),
   );
@@ -113,6 +126,8 @@ function daemonCommands(fairlead: Command): void {
     .option('--forward <address:port>', 'who answers other names; refused unless said')
     .action(async (options) => (await import('./commands/dns.ts')).dns(options));
 }
+
+const versionOf = (packageJson: string): string => (JSON.parse(packageJson) as { version: string }).version;
 
 function whole(least: number, most: number): (text: string) => number {
   return (text) => {

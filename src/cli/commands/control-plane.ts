@@ -13,7 +13,7 @@ import { ADMIN_SOCKET, type ControlPlaneSettings, readSettings, TLS_SOCKET } fro
 import { runControllers } from '../../controllers/controllers.ts';
 import { openSqliteStore } from '../../store/sqlite-store.ts';
 import { apiServiceAddress, type ClusterProfile, dnsServiceAddress, profileOf } from '../../world/profile.ts';
-import { type DaemonOptions, daemonContext } from '../daemon.ts';
+import { type DaemonOptions, daemonContext, ended } from '../daemon.ts';
 
 /** API server, controllers and scheduler in one process, on the control plane's host. */
 export async function controlPlane(options: DaemonOptions): Promise<void> {
@@ -47,7 +47,7 @@ export async function controlPlane(options: DaemonOptions): Promise<void> {
   await ensure(client, dnsObjects(dnsServiceAddress(profile), settings.clusterDomain));
   ready();
 
-  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  await ended(signal);
   await controllers.ended();
   await client.close();
   await server.close();

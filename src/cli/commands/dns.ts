@@ -1,6 +1,6 @@
 import { DEFAULT_LISTEN, parseUpstream, startDns } from '../../dns/dns.ts';
 import { Endpoint } from '../../ip/ip.ts';
-import { type DaemonOptions, daemonClient, daemonContext } from '../daemon.ts';
+import { type DaemonOptions, daemonClient, daemonContext, ended } from '../daemon.ts';
 
 export interface DnsOptions extends DaemonOptions {
   readonly zone: string;
@@ -23,10 +23,7 @@ export async function dns(options: DnsOptions): Promise<void> {
   });
   await running.synced;
   ready();
-  await new Promise<void>((done) => {
-    if (signal.aborted) done();
-    else signal.addEventListener('abort', () => done(), { once: true });
-  });
+  await ended(signal);
   await running.close();
   await client.close();
 }
