@@ -47,4 +47,11 @@ export const BESIDE_CAUSES = {
       'A match, a target or a device on the way is unknown to Fairlead; it says which one and does not guess.',
     shownBy: 'connection',
   },
+  FL041: {
+    name: 'sourceNotOwned',
+    title: 'the VPC drops a source that its sender does not own',
+    explanation:
+      'A machine forwarded a packet and left the source as it was, and the VPC takes from a machine only what comes from its own addresses.',
+    shownBy: 'connection',
+  },
 } as const satisfies Readonly<Record<string, CauseEntry>>;

@@ -1,0 +1,161 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { Addr, Prefix, parsePort } from '../ip/ip.ts';
+import { parseIptablesSave } from '../netfilter/netfilter.ts';
+import { walk } from '../trace/trace.ts';
+import {
+  type Cluster,
+  chooseProfile,
+  clusterFrom,
+  inventoryOf,
+  parseManifests,
+} from '../world/from-objects/from-objects.ts';
+import { type Host, hostsOf, MAIN_TABLE } from '../world/world.ts';
+import { causeOf } from './cause-of.ts';
+import { CAUSE_CODES, causeEntry } from './causes/registry.ts';
+
+const folder = new URL('testdata/', import.meta.url);
+/** Causes that objects alone cannot bring about: a test below makes the World for each. */
+const MADE_BY_HAND = ['FL034', 'FL037', 'FL039', 'FL040', 'FL041'];
+/** Their Worlds need kube-proxy's IPVS rules, which `proxy` does not compile. */
+const NEED_IPVS = new Set(['FL002', 'FL003', 'FL011', 'FL012', 'FL013', 'FL014', 'FL015', 'FL018']);
+
+interface Example {
+  readonly code: string;
+  readonly from: string;
+  readonly to: string;
+  readonly verdict: string;
+  readonly text: string;
+}
+
+const examples: readonly Example[] = readdirSync(folder).flatMap((file) => {
+  const text = readFileSync(new URL(file, folder), 'utf8');
+  const [, from, to, verdict] = /^# why (\S+) (\S+)\n# expect (\w+)$/m.exec(text) ?? [];
+  if (from === undefined || to === undefined || verdict === undefined) return [];
+  return [{ code: file.replace(/\.yaml$/, ''), from, to, verdict, text }];
+});
+
+function clusterOf({ code, text }: Example): Cluster {
+  const inventory = inventoryOf(parseManifests(`${code}.yaml`, text), 'default');
+  return clusterFrom(inventory, chooseProfile(inventory, {}));
+}
+
+function hostFor({ world }: Cluster, from: string): string {
+  if (from === 'vpc-host') return hostsOf(world, 'vpc-host')[0]?.name ?? from;
+  const [kind, name = ''] = from.split('/');
+  return kind === 'pod' ? `default/${name}` : kind === 'node' ? name : from;
+}
+
+/** A change to one host of a World. */
+type Amendment = (host: Host) => Host;
+
+function amend(cluster: Cluster, name: string, amendment: Amendment): Cluster {
+  const hosts = new Map(
+    [...cluster.world.hosts].map(([key, host]) => [key, key === name ? amendment(host) : host]),
+  );
+  return { ...cluster, world: { ...cluster.world, hosts } };
+}
+
+function diagnose(example: Example, cluster = clusterOf(example)) {
+  const [addr = '', port = ''] = example.to.split(':');
+  const request = {
+    from: hostFor(cluster, example.from),
+    to: Addr.parse(addr),
+    port: parsePort(port),
+    protocol: 'TCP',
+  } as const;
+  return walk(cluster.world, request).map((outcome) => ({
+    verdict: outcome.verdict,
+    code: causeOf(cluster, request, outcome)?.code,
+    reason: outcome.reason,
+  }));
+}
+
+describe('the examples of causes', () => {
+  it.each(examples.filter(({ code }) => !NEED_IPVS.has(code)))('$code: $from to $to', (example) => {
+    expect(diagnose(example)).toMatchObject([{ verdict: example.verdict, code: example.code }]);
+  });
+
+  it('there is one for every cause that a connection shows', () => {
+    const shown = CAUSE_CODES.filter((code) => causeEntry(code).shownBy === 'connection');
+    expect([...examples.map(({ code }) => code), ...MADE_BY_HAND].sort()).toEqual([...shown].sort());
+  });
+});
+
+describe('causes beside Services', () => {
+  /** Reached, unless something is amiss. */
+  const working = (to: string): Example => {
+    const text = readFileSync(new URL('FL024.yaml', folder), 'utf8');
+    return { code: 'FL024', from: 'pod/far', to, verdict: 'reached', text };
+  };
+  const toPod = working('10.0.1.10:80');
+  const toService = working('10.247.0.10:80');
+
+  it('the connections are fine as they are', () => {
+    for (const example of [toPod, toService]) {
+      expect(diagnose(example)).toMatchObject([{ verdict: 'reached', code: undefined }]);
+    }
+  });
+
+  /** Instead of what kube-proxy has there, which these connections do not need. */
+  const withRules =
+    (save: string): Amendment =>
+    (host) => ({
+      ...host,
+      packetFilter: { iptables: [parseIptablesSave(save, 4)] },
+    });
+
+  it('FL034: an administrator drops a port', () => {
+    const drop = withRules(
+      '*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp -m tcp --dport 80 -j DROP\nCOMMIT\n',
+    );
+    expect(diagnose(toService, amend(clusterOf(toService), 'n1', drop))).toMatchObject([
+      { verdict: 'timeout', code: 'FL034', reason: 'droppedByRule' },
+    ]);
+  });
+
+  it('FL040: a match that is not modelled', () => {
+    const odd = withRules(
+      '*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -m u32 --u32 "6&0xFF=6" -j DROP\nCOMMIT\n',
+    );
+    expect(diagnose(toService, amend(clusterOf(toService), 'n1', odd))).toMatchObject([
+      { verdict: 'unknown', code: 'FL040' },
+    ]);
+  });
+
+  it('FL037: the way back leads elsewhere', () => {
+    const elsewhere: Amendment = (host) => ({
+      ...host,
+      routes: [...host.routes, { kind: 'blackhole', to: Prefix.parse('10.0.2.0/24'), table: MAIN_TABLE }],
+    });
+    expect(diagnose(toPod, amend(clusterOf(toPod), 'n1', elsewhere))).toMatchObject([
+      { verdict: 'timeout', code: 'FL037', reason: 'reversePathFilter' },
+    ]);
+  });
+
+  /** n3 sends on what comes to its port 9999, and leaves the source as it is. */
+  const forwarder = { ...toPod, from: 'vpc-host', to: '192.168.0.13:9999' };
+  const forwarding = amend(
+    clusterOf(forwarder),
+    'n3',
+    withRules(
+      '*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 9999 -j DNAT --to-destination 10.0.1.10:80\nCOMMIT\n',
+    ),
+  );
+
+  it('FL041: a node forwards for a machine, in a VPC that checks sources', () => {
+    expect(diagnose(forwarder, forwarding)).toMatchObject([
+      { verdict: 'timeout', code: 'FL041', reason: 'sourceCheck' },
+    ]);
+  });
+
+  it('FL039: the same in a VPC that does not', () => {
+    const unchecked = amend(forwarding, 'router', (host) => ({
+      ...host,
+      policies: host.policies.filter(({ kind }) => kind !== 'source-check'),
+    }));
+    expect(diagnose(forwarder, unchecked)).toMatchObject([
+      { verdict: 'timeout', code: 'FL039', reason: 'replyNotTranslated' },
+    ]);
+  });
+});

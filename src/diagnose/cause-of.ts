@@ -1,0 +1,170 @@
+import type { Outcome, Reason, WalkRequest } from '../trace/trace.ts';
+import type { Cluster } from '../world/from-objects/from-objects.ts';
+import { type CauseCode, causeEntry } from './causes/registry.ts';
+import { capturedPort } from './recognise/capture.ts';
+import { outsideSourceRanges, refusedByPod, withoutEndpoints } from './recognise/endpoints.ts';
+import { keptLocal, sentOnUnmasqueraded } from './recognise/policy.ts';
+import { firstOf, type Recogniser, recognised } from './recognise/recognised.ts';
+import { type NamedIngress, Situation } from './recognise/situation.ts';
+import {
+  besideBackend,
+  filteredAtTunnel,
+  fromCapturedAddress,
+  lostReply,
+  martian,
+  outsideTunnel,
+} from './recognise/way.ts';
+
+/** Why an outcome is what it is. */
+export interface Cause {
+  readonly code: CauseCode;
+  readonly title: string;
+  /** The same with the names of this case; a sentence. */
+  readonly because: string;
+  /** The rule, route or entry that decided, as its tool prints it; the step in words where there is none. */
+  readonly rule?: string;
+}
+
+/**
+ * The cause of an outcome. Every outcome that did not reach has one; one that did has one where it came out other than
+ * meant (FL012, FL024).
+ * @param ingresses those of the cluster; without them a balancer that is shared with one is taken for a foreign port's
+ */
+export function causeOf(
+  cluster: Cluster,
+  request: WalkRequest,
+  outcome: Outcome,
+  ingresses?: readonly NamedIngress[],
+): Cause | undefined {
+  const situation = new Situation(cluster, request, outcome, ingresses);
+  const found = firstOf(RECOGNISERS[outcome.reason], situation);
+  if (found === undefined) return undefined;
+  const step = outcome.deciding?.step;
+  return {
+    code: found.code,
+    title: causeEntry(found.code).title,
+    because: found.because,
+    ...(step === undefined ? {} : { rule: step.rule ?? step.detail }),
+  };
+}
+
+/** What an outcome's last word names: its step, with the host. */
+const decided = ({ deciding, outcome }: Situation): string =>
+  deciding === undefined
+    ? 'it ends on the way'
+    : `it ends at ${deciding.host}: ${outcome.deciding?.step.detail ?? ''}`;
+
+const onlyBack =
+  (recognise: Recogniser): Recogniser =>
+  (situation) =>
+    situation.deciding?.direction === 'reply' ? recognise(situation) : undefined;
+
+/** A machine that is no node and no pod knows no clusterIP. */
+const clusterIPFromOutside: Recogniser = ({ cluster, request, clientNode }) => {
+  if (clientNode !== undefined || !cluster.profile.serviceCIDR.contains(request.to)) return undefined;
+  return recognised(
+    'FL038',
+    `${request.from} is no node, and ${request.to} exists in the rules of nodes only`,
+  );
+};
+
+const natGateway: Recogniser = ({ cluster, request, client }) => {
+  const { to, port } = request;
+  if (client?.role === 'client' || !cluster.forwards.some(({ elastic }) => elastic.equals(to)))
+    return undefined;
+  return recognised(
+    'FL010',
+    `${to} is a NAT gateway's, which forwards port ${port} for clients outside only`,
+  );
+};
+
+/** kube-proxy's chains and tables; ours too. */
+const PROXY_RULE = /KUBE-|^nft ip6? (fairlead|kube-proxy) /;
+
+const foreignRule: Recogniser = (situation) => {
+  const { deciding } = situation;
+  if (deciding === undefined || PROXY_RULE.test(deciding.rule)) return undefined;
+  return recognised('FL034', `${deciding.host} runs a rule that is no Service's: ${deciding.rule}`);
+};
+
+const nothingListens: Recogniser = ({ outcome, request, deciding }) =>
+  recognised(
+    'FL035',
+    `${outcome.endpoint?.host ?? deciding?.host ?? request.to} has ${request.to}, and neither a Service nor a process there has port ${request.port}`,
+  );
+
+const invalid: Recogniser = (situation) =>
+  /ctstate INVALID|ct state invalid/.test(situation.deciding?.rule ?? '') ? lostReply(situation) : undefined;
+
+/** The VPC drops what a machine sends from a source that is not its own. */
+const notOwned: Recogniser = (situation) => {
+  const { outcome, deciding } = situation;
+  const hosts = outcome.hops.map(({ host }) => host);
+  const sender = hosts[hosts.length - 2] ?? situation.request.from;
+  return recognised(
+    'FL041',
+    `${sender} sent it from a source that ${deciding?.host ?? 'the VPC'} knows as another's`,
+  );
+};
+
+const byRule: readonly Recogniser[] = [
+  onlyBack(lostReply),
+  foreignRule,
+  invalid,
+  capturedPort,
+  withoutEndpoints,
+  outsideSourceRanges,
+  keptLocal,
+  nothingListens,
+];
+
+const noWay: readonly Recogniser[] = [
+  natGateway,
+  clusterIPFromOutside,
+  onlyBack(lostReply),
+  (situation) => recognised('FL036', decided(situation)),
+];
+
+const answered: Recogniser = (situation) => {
+  const { client, outcome, dialled } = situation;
+  const isOutside = client?.role === 'client' || client?.role === 'vpc-host';
+  if (!isOutside || dialled === undefined || situation.keepsSource) return undefined;
+  return recognised('FL024', `the pod sees ${outcome.sourceSeen} and not ${situation.request.from}`);
+};
+
+/** Whom to ask, by the walk's reason; the first that knows the case is believed. */
+const RECOGNISERS: Readonly<Record<Reason, readonly Recogniser[]>> = {
+  answered: [capturedPort, answered],
+  noListener: [capturedPort, refusedByPod, nothingListens],
+  droppedByRule: byRule,
+  rejectedByRule: byRule,
+  emptyVirtualServer: [withoutEndpoints, keptLocal],
+  sourceCheck: [fromCapturedAddress, sentOnUnmasqueraded, outsideTunnel, notOwned],
+  noElasticAddress: noWay,
+  martianSource: [martian, fromCapturedAddress, ...noWay],
+  martianDestination: noWay,
+  reversePathFilter: [
+    sentOnUnmasqueraded,
+    besideBackend,
+    filteredAtTunnel,
+    (situation) => recognised('FL037', decided(situation)),
+  ],
+  noRoute: noWay,
+  blackholeRoute: noWay,
+  unreachableRoute: noWay,
+  broadcastDestination: noWay,
+  notForwarding: noWay,
+  timeToLiveExceeded: noWay,
+  noNeighbour: noWay,
+  noForwardingEntry: noWay,
+  otherHost: noWay,
+  noLink: noWay,
+  replyNotTranslated: [lostReply],
+  replySourceMismatch: [lostReply],
+  replyMisdelivered: [lostReply],
+  handshakeInvalid: [sentOnUnmasqueraded, lostReply],
+  sourceNotLocal: noWay,
+  loop: noWay,
+  unmodelled: [(situation) => recognised('FL040', decided(situation))],
+  tooManyBranches: [(situation) => recognised('FL040', decided(situation))],
+};

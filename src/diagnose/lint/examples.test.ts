@@ -1,0 +1,44 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { type Manifest, parseManifests } from '../../world/from-objects/manifests.ts';
+import { parseProfile } from '../../world/profile.ts';
+import { CAUSE_CODES, causeEntry, isCauseCode } from '../causes/registry.ts';
+import { lint } from './lint.ts';
+
+const folder = new URL('../testdata/', import.meta.url);
+
+const profileIn = (manifests: readonly Manifest[]) => {
+  const found = manifests.find(({ value }) => value.kind === 'ClusterProfile');
+  return found === undefined ? undefined : parseProfile(found.value);
+};
+
+const examples = readdirSync(folder).map((file) => {
+  const code = file.replace(/\.yaml$/, '');
+  if (!isCauseCode(code)) throw new TypeError(`${file} is named after no cause`);
+  const text = readFileSync(new URL(file, folder), 'utf8');
+  const manifests = parseManifests(file, text);
+  const severity = /^# lint\n# expect (\w+)$/m.exec(text)?.[1];
+  return { code, severity, findings: lint(manifests, profileIn(manifests)) };
+});
+
+describe('lint of the examples of causes', () => {
+  const shown = examples.filter(({ severity }) => severity !== undefined);
+
+  it.each(shown)('$code is found in its own example', ({ code, severity, findings }) => {
+    expect(findings.filter((one) => one.code === code).map((one) => one.severity)).toEqual([severity]);
+  });
+
+  it('shows every cause that manifests alone show', () => {
+    const manifestOnly = CAUSE_CODES.filter((code) => causeEntry(code).shownBy === 'manifest');
+    expect(shown.map(({ code }) => code).sort()).toEqual([...manifestOnly].sort());
+  });
+
+  it('finds nothing else that is an error in the examples of others', () => {
+    const errors = examples.flatMap(({ code, findings }) =>
+      findings
+        .filter((one) => one.severity === 'error' && one.code !== code)
+        .map((one) => `${code}: ${one.code}`),
+    );
+    expect(errors).toEqual([]);
+  });
+});
