@@ -1,6 +1,6 @@
 /** Daemons that are killed come back: nothing acknowledged is lost, and connections through Services live on. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Pod } from '../src/kube/objects.ts';
+import type { KubeObject, Pod } from '../src/kube/objects.ts';
 import type { Kubectl } from './kubectl.ts';
 import { deployment, service, shellPod } from './manifests.ts';
 import { Stand } from './stand.ts';
@@ -154,5 +154,23 @@ describe('after SIGKILL', { timeout: 90_000 }, () => {
       async () => (await k.shell('client', 'curl -sS --max-time 2 web:8080')).code === 0,
       30_000,
     );
+  });
+
+  it('of the supervisor, the next start brings back every pod and Service before it says ready', async () => {
+    const identities = async () =>
+      (await k.json<{ items: KubeObject[] }>('pods,services,deployments,configmaps')).items
+        .map(({ kind, metadata }) => [kind, metadata?.name, metadata?.uid].join(' '))
+        .sort();
+    const address = () => k.ok('get', 'svc', 'web', '-o', 'jsonpath={.spec.clusterIP}');
+    await until('the restarted pods alone', async () => (await pods()).length === 5);
+    const before = [await identities(), await address()];
+    await stand.crash();
+    expect([await identities(), await address()]).toEqual(before);
+    expect(await k.shell('client', 'curl -sS --max-time 2 web:8080')).toMatchObject({ code: 0 });
+    for (const node of NODES) {
+      expect(await stand.curl(node, `http://${await address()}:8080/`, '--max-time', '2')).toMatchObject({
+        code: 0,
+      });
+    }
   });
 });

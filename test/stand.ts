@@ -13,19 +13,28 @@ const ANY_CODE = Array.from({ length: 256 }, (_, code) => code);
 export class Stand {
   readonly data: DataFolder;
   readonly #folder: string;
-  readonly #supervisor: Running;
+  readonly #args: readonly string[];
+  #supervisor: Running;
 
-  private constructor(folder: string, data: DataFolder, supervisor: Running) {
+  private constructor(folder: string, data: DataFolder, supervisor: Running, args: readonly string[]) {
     this.#folder = folder;
     this.data = data;
     this.#supervisor = supervisor;
+    this.#args = args;
   }
 
   /** @param args of `fairlead up` */
   static async up(...args: string[]): Promise<Stand> {
     const folder = mkdtempSync(join(tmpdir(), 'fairlead-stand-'));
     const data = new DataFolder(join(folder, 'data'));
-    return new Stand(folder, data, await up(data.path, ...args));
+    return new Stand(folder, data, await up(data.path, ...args), args);
+  }
+
+  /** Kills the supervisor, and with it everything, and starts it anew on what is stored. */
+  async crash(): Promise<void> {
+    this.#supervisor.kill('SIGKILL');
+    await this.#supervisor.ended;
+    this.#supervisor = await up(this.data.path, ...this.#args);
   }
 
   async down(): Promise<void> {

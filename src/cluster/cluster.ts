@@ -137,6 +137,7 @@ async function start(
     clusterReady(
       client,
       nodes.map(({ name }) => name),
+      Date.now() - (performance.now() - began),
       READY_BOUND_MS,
     ),
   ]);

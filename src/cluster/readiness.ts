@@ -1,31 +1,40 @@
 import type { KubeClient } from '../client/client.ts';
 import { Fault } from '../fault/fault.ts';
-import { type EndpointSlice, type KubeObject, keyOf, type Node } from '../kube/objects.ts';
+import { type EndpointSlice, type KubeObject, keyOf, type Node, type Pod } from '../kube/objects.ts';
 import { RESOURCES, type Resource } from '../kube/resources.ts';
 
 /**
- * Waits until the named nodes are Ready and the cluster DNS has an endpoint that is. Throws {@link Fault} FE003 past the
+ * Waits until the named nodes are Ready, the cluster DNS has an endpoint that is, and no pod is called ready that an
+ * earlier run of the cluster left in the store: its containers went with that run. Throws {@link Fault} FE003 past the
  * bound, with what is still missing.
+ * @param began when this run did, in milliseconds since 1970
  */
 export async function clusterReady(
   client: KubeClient,
   nodes: readonly string[],
+  began: number,
   boundMs: number,
 ): Promise<void> {
+  // Times in the API are whole seconds.
+  const since = Math.floor(began / 1000) * 1000;
   const missing = new Set([...nodes.map((name) => `node ${name}`), 'the cluster DNS']);
+  const mark = (what: string, isMissing: boolean) => (isMissing ? missing.add(what) : missing.delete(what));
+  const none = (prefix: string) => () => ![...missing].some((what) => what.startsWith(prefix));
   const bound = AbortSignal.timeout(boundMs);
-  const nodeReady = untilEach<Node>(client, RESOURCES.nodes, bound, (node) => {
-    if (isReady(node)) missing.delete(`node ${keyOf(node)}`);
-    return nodes.every((name) => !missing.has(`node ${name}`));
+  const nodesReady = untilSeen<Node>(client, RESOURCES.nodes, bound, none('node '), (node) => {
+    if (isReadySince(node, since)) missing.delete(`node ${keyOf(node)}`);
   });
-  const dnsReady = untilEach<EndpointSlice>(client, RESOURCES.endpointslices, bound, (slice) => {
-    const named = slice.metadata?.labels?.['kubernetes.io/service-name'] === 'kube-dns';
-    if (named && (slice.endpoints ?? []).some(({ conditions }) => conditions?.ready))
-      missing.delete('the cluster DNS');
-    return !missing.has('the cluster DNS');
-  });
+  const podsOfThisRun = untilSeen<Pod>(client, RESOURCES.pods, bound, none('pod '), (pod, isGone) =>
+    mark(`pod ${keyOf(pod)}`, !isGone && isReadyFromBefore(pod, since)),
+  );
   try {
-    await Promise.all([nodeReady, dnsReady]);
+    await Promise.all([nodesReady, podsOfThisRun]);
+    const { endpointslices } = RESOURCES;
+    await untilSeen<EndpointSlice>(client, endpointslices, bound, none('the cluster DNS'), (slice) => {
+      if (isDns(slice) && (slice.endpoints ?? []).some(({ conditions }) => conditions?.ready)) {
+        missing.delete('the cluster DNS');
+      }
+    });
   } catch (error) {
     if (!bound.aborted) throw error;
     const what = [...missing].join(', ');
@@ -37,21 +46,36 @@ export async function clusterReady(
   }
 }
 
-/** Lists, then watches, until `enough` says so of what it has been shown. */
-async function untilEach<T extends KubeObject>(
+/** Shows what there is and then every change, until there is enough. */
+async function untilSeen<T extends KubeObject>(
   client: KubeClient,
   resource: Resource,
   signal: AbortSignal,
-  enough: (object: T) => boolean,
+  enough: () => boolean,
+  see: (object: T, isGone: boolean) => void,
 ): Promise<void> {
   const { items, resourceVersion } = await client.list<T>(resource, { signal });
-  if (items.some((item) => enough(item))) return;
+  for (const item of items) see(item, false);
+  if (enough()) return;
   for await (const event of client.watch<T>(resource, { resourceVersion, signal })) {
-    if ((event.type === 'ADDED' || event.type === 'MODIFIED') && enough(event.object)) return;
+    if (event.type !== 'BOOKMARK' && event.type !== 'ERROR') see(event.object, event.type === 'DELETED');
+    if (enough()) return;
   }
   signal.throwIfAborted();
-  return untilEach(client, resource, signal, enough);
+  return untilSeen(client, resource, signal, enough, see);
 }
 
-const isReady = (node: Node): boolean =>
-  (node.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True');
+const isDns = (slice: EndpointSlice): boolean =>
+  slice.metadata?.labels?.['kubernetes.io/service-name'] === 'kube-dns';
+
+const isReadySince = (node: Node, since: number): boolean =>
+  (node.status?.conditions ?? []).some(
+    ({ type, status, lastHeartbeatTime }) =>
+      type === 'Ready' && status === 'True' && Date.parse(lastHeartbeatTime ?? '') >= since,
+  );
+
+function isReadyFromBefore({ status }: Pod, since: number): boolean {
+  const isReady = (status?.conditions ?? []).some((one) => one.type === 'Ready' && one.status === 'True');
+  const started = (status?.containerStatuses ?? []).map(({ state }) => state?.running?.startedAt ?? '');
+  return isReady && started.some((time) => Date.parse(time) < since);
+}
