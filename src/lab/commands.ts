@@ -22,10 +22,13 @@ function end({ netns, interface: { name, mac, mtu } }: End): string {
   return `name ${name} address ${mac}${size}${netns === undefined ? '' : ` netns ${netns}`}`;
 }
 
+/** What a kernel has for a link to nowhere. */
+export type DummyKind = 'dummy' | 'ifb';
+
 /** Everything of a host that `ip` makes, the host's namespace and its veth interfaces being there. */
-export function hostLines(host: Host): string[] {
+export function hostLines(host: Host, dummies: DummyKind = 'dummy'): string[] {
   return [
-    ...[...host.interfaces].sort(bridgesFirst).flatMap(interfaceLines),
+    ...[...host.interfaces].sort(bridgesFirst).flatMap((each) => interfaceLines(each, dummies)),
     ...host.neighbours.map(neighbourLine),
     ...host.routes.map(routeLine),
     ...host.routingRules.map(ruleLine),
@@ -37,13 +40,13 @@ function bridgesFirst(a: Interface, b: Interface): number {
   return Number(b.kind === 'bridge') - Number(a.kind === 'bridge');
 }
 
-export function interfaceLines(each: Interface): string[] {
+export function interfaceLines(each: Interface, dummies: DummyKind = 'dummy'): string[] {
   const { name } = each;
   const addresses = each.addresses.map(({ addr, length }) => `address add ${addr}/${length} dev ${name}`);
-  return [...made(each), ...addresses, `link set dev ${name} up`];
+  return [...made(each, dummies), ...addresses, `link set dev ${name} up`];
 }
 
-function made(each: Interface): string[] {
+function made(each: Interface, dummies: DummyKind): string[] {
   switch (each.kind) {
     case 'loopback':
       return [];
@@ -52,7 +55,7 @@ function made(each: Interface): string[] {
     case 'bridge':
       return [`link add name ${each.name} address ${each.mac} type bridge`];
     case 'dummy':
-      return [`link add name ${each.name} address ${each.mac} type dummy`];
+      return [`link add name ${each.name} address ${each.mac} type ${dummies}`];
     case 'vxlan': {
       const { name, mac, mtu = 1450, vni, local, underlay, port } = each;
       return [
@@ -118,19 +121,26 @@ export function sysctlLines(host: Host): string[] {
     ...['all', 'default', ...interfaces.map((each) => each.name)].map((name) =>
       conf(name, 'send_redirects', 0),
     ),
+    // Nor is time part of it: a refusal must not stay away because others came before it.
+    'net/ipv4/icmp_ratelimit = 0',
     // Pods may listen on port 80 as anybody, as container runtimes have it.
     'net/ipv4/ip_unprivileged_port_start = 0',
   ];
 }
 
 /**
- * The keys that a kernel may lack: without br_netfilter a bridge never calls iptables, without IPv6 there is none. A
- * World holds IPv4 alone, so that nothing goes another way unseen.
+ * The keys that a kernel may lack: without br_netfilter a bridge never calls iptables, without IPv6 there is none, and the
+ * machine's limit of ICMP errors may be none of a namespace's. A World holds IPv4 alone, so that nothing goes another way
+ * unseen.
  */
 export function optionalSysctlLines(host: Host): string[] {
   const bridged = host.interfaces.some((each) => each.kind === 'bridge');
-  const ipv6 = ['all', 'default'].map((name) => `net/ipv6/conf/${name}/disable_ipv6 = 1`);
+  const lines = [
+    ...['all', 'default'].map((name) => `net/ipv6/conf/${name}/disable_ipv6 = 1`),
+    // Each namespace has its own since Linux 6.13.
+    'net/ipv4/icmp_msgs_per_sec = 100000',
+  ];
   return bridged && !host.sysctls.bridgeNfCallIptables
-    ? [...ipv6, 'net/bridge/bridge-nf-call-iptables = 0']
-    : ipv6;
+    ? [...lines, 'net/bridge/bridge-nf-call-iptables = 0']
+    : lines;
 }

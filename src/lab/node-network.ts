@@ -124,7 +124,7 @@ export class NodeNetwork implements PodNetwork {
     return [
       `netns add ${pod.netns}`,
       linkLine({ netns: undefined, interface: here }, { netns: pod.netns, interface: there }),
-      ...node.interfaces.flatMap(interfaceLines),
+      ...node.interfaces.flatMap((each) => interfaceLines(each)),
       ...node.neighbours.map(neighbourLine),
       ...node.routes.map(routeLine),
       ...node.routingRules.map(ruleLine),

@@ -2,8 +2,9 @@
  * Builds a World out of network namespaces.
  *
  * Promises: what stands afterwards is the World and nothing else; it is built by few commands, hosts side by side; a step
- * that fails is named with its host, its line and what the tool said, and the cage is closed.
- * Refuses: a cage in which something stands already.
+ * that fails is named with its host, its line and what the tool said, and the cage is closed. On a kernel without dummy
+ * links an ifb link stands for each: it drops what is sent by it as well, and its addresses are the host's own.
+ * Refuses: a World that contradicts itself (FE011), before anything is built; a cage in which something stands already.
  *
  * @example
  * const cage = await openCage();
@@ -19,10 +20,12 @@ import {
   printNftTransaction,
   replacementOf,
 } from '../netfilter/netfilter.ts';
+import { checkWorld } from '../world/check.ts';
 import { compilePolicy } from '../world/compile-policy.ts';
 import { type Host, hostOf, type LinkEnd, type Veth, type World } from '../world/world.ts';
 import type { Cage } from './cage.ts';
 import {
+  type DummyKind,
   type End,
   forwardingLines,
   hostLines,
@@ -36,18 +39,29 @@ const SIDE_BY_SIDE = 4;
 
 export async function realise(world: World, cage: Cage): Promise<void> {
   try {
+    checkWorld(world);
     await batch(cage.exec(), 'ip', ['link set dev lo up', ...namespaceLines(world)]);
     const hosts = [...world.hosts.values()];
+    const dummies = await dummyKind(hosts, cage.exec());
     const next = hosts.values();
     await Promise.all(
       Array.from({ length: SIDE_BY_SIDE }, async () => {
-        for (const host of next) await setUp(host, cage.exec(host.netns));
+        for (const host of next) await setUp(host, cage.exec(host.netns), dummies);
       }),
     );
   } catch (error) {
     await cage.close();
     throw error;
   }
+}
+
+/** What this kernel has for a dummy link, tried where nothing stands yet and only if the World holds one. */
+async function dummyKind(hosts: readonly Host[], exec: Exec): Promise<DummyKind> {
+  if (!hosts.some((host) => host.interfaces.some(({ kind }) => kind === 'dummy'))) return 'dummy';
+  const ip = (...args: string[]) => exec.run({ file: 'ip', args: ['link', ...args], accept: [0, 2] });
+  if ((await ip('add', 'trial', 'type', 'dummy')).code !== 0) return 'ifb';
+  await ip('del', 'trial');
+  return 'dummy';
 }
 
 /** The namespaces and the links between them. */
@@ -67,8 +81,8 @@ function endOf(world: World, at: LinkEnd): End {
   return { netns: host.netns, interface: found };
 }
 
-async function setUp(host: Host, exec: Exec): Promise<void> {
-  await batch(exec, 'ip', hostLines(host));
+async function setUp(host: Host, exec: Exec, dummies: DummyKind): Promise<void> {
+  await batch(exec, 'ip', hostLines(host, dummies));
   await batch(exec, 'bridge', forwardingLines(host));
   await setSysctls(host, exec);
   const rules = host.policies
@@ -83,21 +97,26 @@ export async function loadPacketFilter({ packetFilter }: Host, exec: Exec): Prom
   const { nftables, iptables = [], ipsets = [], ipvs } = packetFilter ?? {};
   const tables = (nftables?.tables ?? []).map((table) => printNftTransaction(replacementOf(table)));
   if (tables.length > 0) await exec.run({ file: 'nft', args: ['-f', '-'], stdin: tables.join('') });
+  // Before the rules that ask them.
   if (ipsets.length > 0)
     await exec.run({ file: 'ipset', args: ['restore'], stdin: ipsets.map(printIpSet).join('') });
   for (const ruleset of iptables) {
     const file = ruleset.family === 4 ? 'iptables-restore' : 'ip6tables-restore';
     await exec.run({ file, args: ['--wait', '5'], stdin: printIptablesRuleset(ruleset) });
   }
-  if (ipvs !== undefined) await exec.run({ file: 'ipvsadm', args: ['-R'], stdin: printIpvsTable(ipvs) });
+  if (ipvs === undefined) return;
+  await exec.run({ file: 'ipvsadm', args: ['-R'], stdin: printIpvsTable(ipvs) });
+  // There is no such key before ip_vs is awake in the namespace.
+  await exec.run({ file: 'sysctl', args: ['-qw', 'net.ipv4.vs.conntrack=1'] });
 }
+
+const linesOf = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');
 
 /** Sets what {@link Host.sysctls} says; a key the kernel lacks is an error unless lacking it comes to the same. */
 export async function setSysctls(host: Host, exec: Exec): Promise<void> {
   const needed = sysctlLines(host);
-  const stdin = (lines: readonly string[]) => `${lines.join('\n')}\n`;
-  await exec.run({ file: 'sysctl', args: ['-q', '-p', '-'], stdin: stdin(needed) });
-  await exec.run({ file: 'sysctl', args: ['-q', '-e', '-p', '-'], stdin: stdin(optionalSysctlLines(host)) });
+  await exec.run({ file: 'sysctl', args: ['-q', '-p', '-'], stdin: linesOf(needed) });
+  await exec.run({ file: 'sysctl', args: ['-q', '-e', '-p', '-'], stdin: linesOf(optionalSysctlLines(host)) });
 }
 
 /** Runs the lines in one process. Throws {@link Fault} FE002 that quotes the line that failed. */
