@@ -8,7 +8,8 @@ import { NETWORKS, type Network, profileOf } from '../world/profile.ts';
 import { addressOf, hostOf, type Listener } from '../world/world.ts';
 import { type Cage, openCage } from './cage.ts';
 import { CAGES } from './cages-contract.ts';
-import { type ProbeProtocol, probe, startListeners } from './probe.ts';
+import { type ProbeProtocol, probe } from './probe.ts';
+import { startListeners } from './prove/prove.ts';
 import { realise } from './realise.ts';
 
 const EIGHTY = portOf(80);

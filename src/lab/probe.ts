@@ -11,9 +11,7 @@ import type { EventEmitter } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Exec, Running } from '../exec/exec.ts';
 import { Fault } from '../fault/fault.ts';
-import { Addr, type Endpoint, type Port, type Protocol } from '../ip/ip.ts';
-import type { World } from '../world/world.ts';
-import type { Cage } from './cage.ts';
+import { Addr, type Endpoint, type Port } from '../ip/ip.ts';
 
 /**
  * `reached`: an answer came. `refused`: a RST, an ICMP error, or no route at all. `timeout`: silence.
@@ -70,28 +68,6 @@ export async function startResponder(
     `${exec.place.name}: the responder '${name}' cannot listen: ${said}`,
     'free the port',
   );
-}
-
-/**
- * Starts a responder on each host of the World that has listeners; it bears the host's name. Throws {@link Fault} FE011 for a
- * protocol a responder does not speak.
- */
-export async function startListeners(world: World, cage: Cage): Promise<Running[]> {
-  const hosts = [...world.hosts.values()].filter((host) => host.listeners.length > 0);
-  return await Promise.all(
-    hosts.map(({ name, netns, listeners }) =>
-      startResponder(
-        cage.exec(netns),
-        name,
-        listeners.map((listener) => ({ ...listener, protocol: spoken(name, listener.protocol) })),
-      ),
-    ),
-  );
-}
-
-function spoken(host: string, protocol: Protocol): ProbeProtocol {
-  if (protocol !== 'SCTP') return protocol;
-  throw new Fault('FE011', `'${host}' listens on SCTP, which no responder speaks`, 'leave it out');
 }
 
 export async function probe(

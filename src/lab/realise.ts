@@ -38,8 +38,8 @@ import {
 const SIDE_BY_SIDE = 4;
 
 export async function realise(world: World, cage: Cage): Promise<void> {
+  checkWorld(world);
   try {
-    checkWorld(world);
     await batch(cage.exec(), 'ip', ['link set dev lo up', ...namespaceLines(world)]);
     const hosts = [...world.hosts.values()];
     const dummies = await dummyKind(hosts, cage.exec());
@@ -116,7 +116,11 @@ const linesOf = (lines: readonly string[]): string => lines.map((line) => `${lin
 export async function setSysctls(host: Host, exec: Exec): Promise<void> {
   const needed = sysctlLines(host);
   await exec.run({ file: 'sysctl', args: ['-q', '-p', '-'], stdin: linesOf(needed) });
-  await exec.run({ file: 'sysctl', args: ['-q', '-e', '-p', '-'], stdin: linesOf(optionalSysctlLines(host)) });
+  await exec.run({
+    file: 'sysctl',
+    args: ['-q', '-e', '-p', '-'],
+    stdin: linesOf(optionalSysctlLines(host)),
+  });
 }
 
 /** Runs the lines in one process. Throws {@link Fault} FE002 that quotes the line that failed. */

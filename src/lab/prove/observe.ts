@@ -27,7 +27,10 @@ export async function observe(
   expectations: readonly Expectation[],
 ): Promise<readonly Observation[]> {
   const answers = expectations.map((): Answer[] => []);
-  const ask = async (wanted: readonly { readonly at: number; readonly times: number }[], timeoutMs: number) => {
+  const ask = async (
+    wanted: readonly { readonly at: number; readonly times: number }[],
+    timeoutMs: number,
+  ) => {
     const dials = wanted.flatMap(({ at, times }): Dial[] => {
       const question = expectations[at]?.question;
       return question === undefined ? [] : [{ question, times }];
@@ -36,7 +39,10 @@ export async function observe(
     for (const [index, { at }] of wanted.entries()) answers[at]?.push(...(given[index] ?? []));
   };
 
-  const all = expectations.map(({ chances }, at) => ({ at, times: chances.size === 1 ? 1 : 2 * chances.size }));
+  const all = expectations.map(({ chances }, at) => ({
+    at,
+    times: chances.size === 1 ? 1 : 2 * chances.size,
+  }));
   await ask(all, FIRST_TIMEOUT);
   for (let round = 0; round < ROUNDS; round += 1) {
     const more = expectations.flatMap((one, at) => {
@@ -62,7 +68,10 @@ const isSilence = ({ verdict }: Answer): boolean => verdict === 'timeout';
 function stillToAsk(expectation: Expectation, answers: readonly Answer[]): number {
   const missing = missingOf(expectation, answers);
   if (missing === 0 || expectation.question.isSticky === true) return 0;
-  return Math.max(0, Math.min(answers.length, enoughFor(missing) - answers.length, MOST_TIMES - answers.length));
+  return Math.max(
+    0,
+    Math.min(answers.length, enoughFor(missing) - answers.length, MOST_TIMES - answers.length),
+  );
 }
 
 /** The chance of the least likely foretold answer that was not given; 0 if all were. */

@@ -26,10 +26,12 @@ export { startListeners } from './listeners.ts';
 export { type Observation, observe } from './observe.ts';
 export { compare };
 
-export async function prove(
-  world: World,
-  cage: Cage,
-  questions: readonly Question[],
-): Promise<Comparison> {
-  return compare(await observe(world, cage, questions.map((question) => expect(world, question))));
+export async function prove(world: World, cage: Cage, questions: readonly Question[]): Promise<Comparison> {
+  return compare(
+    await observe(
+      world,
+      cage,
+      questions.map((question) => expect(world, question)),
+    ),
+  );
 }

@@ -1,0 +1,160 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { Addr, Endpoint, portOf } from '../../ip/ip.ts';
+import { buildCluster, type ClusterFacts } from '../../world/build.ts';
+import { defaultNodes, type PodFacts } from '../../world/facts.ts';
+import { profileOf } from '../../world/profile.ts';
+import { hostOf, type World } from '../../world/world.ts';
+import { type Cage, openCage } from '../cage.ts';
+import { CAGES } from '../cages-contract.ts';
+import { realise } from '../realise.ts';
+import { prove, type Question, startListeners, textOf } from './prove.ts';
+
+const profile = profileOf({ network: 'tunnel' });
+const nodes = defaultNodes(profile, 2);
+const EIGHTY = portOf(80);
+const BALANCER = Addr.parse('192.168.0.200');
+
+const pod = (name: string, at: 0 | 1, host: number): PodFacts => ({
+  namespace: 'default',
+  name,
+  node: `n${at + 1}`,
+  address: Addr.parse(`172.16.${at + 1}.${host}`),
+  listeners: [
+    { protocol: 'TCP', port: EIGHTY },
+    { protocol: 'UDP', port: EIGHTY },
+  ],
+});
+const pods = [pod('one', 0, 10), pod('two', 1, 10), pod('client', 1, 11)];
+const [one, two] = pods as [PodFacts, PodFacts];
+
+/** A balancer before two node ports, which a process on each node answers. */
+const facts: ClusterFacts = {
+  profile,
+  pods,
+  nodes: nodes.map((node) => ({ ...node, listeners: [{ protocol: 'TCP', port: portOf(30080) }] })),
+  balancers: [
+    {
+      name: 'balancer',
+      address: BALANCER,
+      keepClientAddress: false,
+      listeners: [
+        {
+          protocol: 'TCP',
+          port: EIGHTY,
+          members: nodes.map(({ address }) => new Endpoint(address, portOf(30080))),
+        },
+      ],
+    },
+  ],
+};
+const world = buildCluster(facts);
+
+const ask = (to: Addr, more: Partial<Question> = {}): Question => ({
+  from: 'default/client',
+  to,
+  port: EIGHTY,
+  protocol: 'TCP',
+  ...more,
+});
+
+describe.each(CAGES)('in a cage of $name', ({ options }) => {
+  let cage: Cage;
+  afterEach(async () => await cage.close());
+  const build = async (built: World): Promise<Cage> => {
+    cage = await openCage(options);
+    await realise(built, cage);
+    await startListeners(built, cage);
+    return cage;
+  };
+
+  it('counts what the kernel does as foretold, each endpoint that chance may choose', async () => {
+    const questions = [
+      ask(BALANCER),
+      ask(one.address),
+      ask(one.address, { protocol: 'UDP' }),
+      ask(one.address, { port: portOf(81) }),
+      ask(one.address, { from: 'external' }),
+    ];
+    const { agreements, mismatches } = await prove(world, await build(world), questions);
+    expect(mismatches).toEqual([]);
+    expect(agreements.map(({ answers }) => [...new Set(answers.map(textOf))].sort())).toEqual([
+      [
+        'reached n1 at 192.168.0.11:30080 as 192.168.0.200',
+        'reached n2 at 192.168.0.12:30080 as 192.168.0.200',
+      ],
+      ['reached default/one at 172.16.1.10:80 as 172.16.2.11'],
+      ['reached default/one at 172.16.1.10:80 as 172.16.2.11'],
+      ['refused'],
+      ['timeout'],
+    ]);
+  });
+
+  it('tells what the kernel does otherwise', async () => {
+    // The kernel holds a World whose balancer has one member, and in which nothing listens on `two`.
+    const [balancer] = facts.balancers ?? [];
+    const [listener] = balancer?.listeners ?? [];
+    if (balancer === undefined || listener === undefined) throw new Error('there is a balancer');
+    const other = buildCluster({
+      ...facts,
+      balancers: [{ ...balancer, listeners: [{ ...listener, members: listener.members.slice(0, 1) }] }],
+      pods: pods.map((each) => (each === two ? { ...each, listeners: [] } : each)),
+    });
+    const questions = [ask(BALANCER), ask(two.address, { from: 'n2' }), ask(one.address)];
+    const { agreements, mismatches } = await prove(world, await build(other), questions);
+    expect(agreements.map(({ question }) => question)).toEqual([questions[2]]);
+    const [unbalanced, closed] = mismatches;
+    expect(unbalanced?.missing).toEqual(['reached n2 at 192.168.0.12:30080 as 192.168.0.200']);
+    expect(unbalanced?.unexpected).toEqual([]);
+    expect(closed?.unexpected.map(textOf)).toEqual(['refused']);
+  });
+
+  it('has a link to nowhere whose addresses are the own ones of its host', async () => {
+    const n1 = hostOf(world, 'n1');
+    const mac = n1.interfaces.flatMap((each) => ('mac' in each ? [each.mac] : []))[0];
+    if (mac === undefined) throw new Error('a node has links');
+    const own = Addr.parse('10.247.0.10');
+    const dummy = { kind: 'dummy', name: 'kube-ipvs0', mac, addresses: [{ addr: own, length: 32 }] } as const;
+    const withDummy = { ...n1, interfaces: [...n1.interfaces, dummy] };
+    const held = { ...world, hosts: new Map([...world.hosts, ['n1', withDummy]]) };
+    const questions = [
+      ask(own, { from: 'default/one', port: portOf(30080) }),
+      ask(own, { from: 'n1', port: portOf(30080) }),
+      ask(own, { from: 'n1' }),
+      ask(own, { from: 'n2' }),
+    ];
+    const { agreements, mismatches } = await prove(held, await build(held), questions);
+    expect(mismatches).toEqual([]);
+    expect(agreements.map(({ answers }) => answers.map(textOf).join())).toEqual([
+      'reached n1 at 10.247.0.10:30080 as 172.16.1.10',
+      'reached n1 at 10.247.0.10:30080 as 10.247.0.10',
+      'refused',
+      'timeout',
+    ]);
+  });
+});
+
+it('refuses a World that contradicts itself before anything is built', async () => {
+  const [link] = world.links;
+  if (link === undefined) throw new Error('there are links');
+  const torn = { ...world, links: world.links.slice(1) };
+  const cage = await openCage();
+  try {
+    await expect(realise(torn, cage)).rejects.toMatchObject({ code: 'FE011' });
+    const { stdout } = await cage.exec().run({ file: 'ip', args: ['netns', 'list'] });
+    expect(stdout).toBe('');
+  } finally {
+    await cage.close();
+  }
+});
+
+it('names the host and the command of a step that fails, and tears all down', async () => {
+  const n1 = hostOf(world, 'n1');
+  const clash = { ...n1, routes: [...n1.routes, ...n1.routes] };
+  const cage = await openCage();
+  const held = { ...world, hosts: new Map([...world.hosts, ['n1', clash]]) };
+  await expect(realise(held, cage)).rejects.toMatchObject({
+    code: 'FE002',
+    message: expect.stringMatching(/^n1: 'ip route add 0\.0\.0\.0\/0 .*' failed: .*File exists/),
+  });
+  await cage.ended;
+});
