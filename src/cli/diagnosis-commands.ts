@@ -3,6 +3,27 @@ import { assignment, collected } from './manifest-files.ts';
 
 /** The commands that answer from descriptions rather than from a cluster that runs. */
 export function diagnosisCommands(fairlead: Command): void {
+  worldOptions(fairlead.command('why'))
+    .description('say what becomes of a connection, by which way, and why; exit code 2 unless it is reached')
+    .argument('<from>', 'pod/[ns/]name, node/name, external or vpc-host')
+    .argument('<to>', 'svc/[ns/]name[:port], IP:port[/udp] or name:port')
+    .addOption(
+      new Option('--at <access>', 'of a Service; its clusterIP unless said').choices([
+        'clusterIP',
+        'nodePort',
+        'loadBalancer',
+        'externalIP',
+      ]),
+    )
+    .option('--node <name>', 'whose node port')
+    .addOption(new Option('--address <side>', "the node's or balancer's").choices(['private', 'public']))
+    .addOption(new Option('-o, --output <format>').choices(['text', 'json', 'mermaid']).default('text'))
+    .action(async (from, to, options) => (await import('./commands/why.ts')).why(from, to, options));
+  worldOptions(fairlead.command('matrix'))
+    .description('try every class of clients on every address; exit code 2 unless all are reached')
+    .argument('[service]', 'svc/[ns/]name; every Service unless said')
+    .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
+    .action(async (service, options) => (await import('./commands/matrix.ts')).matrix(service, options));
   fairlead
     .command('explain')
     .description('print the page of a cause (FLnnn) or a fault (FEnnn); without a code, the list of them')
@@ -25,4 +46,19 @@ export function diagnosisCommands(fairlead: Command): void {
     )
     .addOption(new Option('-o, --output <format>').choices(['text', 'json', 'sarif']).default('text'))
     .action(async (options) => (await import('./commands/lint.ts')).lintCommand(options));
+}
+
+/** Where a World comes from. */
+function worldOptions(command: Command): Command {
+  return command
+    .option(
+      '-f, --filename <path>',
+      'file or folder of YAML, - for standard input; again for more; the cluster of the kubeconfig if there is none',
+      collected,
+    )
+    .option('--profile <name>', 'a ClusterProfile of the files, or words like cce-vpc-ipvs')
+    .option('--set <key=value>', 'a field of the profile, such as proxyMode=ipvs; again for more', assignment)
+    .option('-n, --namespace <name>', 'of names that do not say theirs')
+    .option('--kubeconfig <file>', 'whose cluster to read')
+    .option('--context <name>', 'of the kubeconfig');
 }

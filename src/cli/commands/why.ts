@@ -1,0 +1,41 @@
+import { answer, answerJson } from '../../diagnose/answer.ts';
+import { causeOf } from '../../diagnose/cause-of.ts';
+import { ladder } from '../../diagnose/ladder.ts';
+import { mermaid } from '../../diagnose/mermaid.ts';
+import { type Access, readQuestion, type Side } from '../../diagnose/question.ts';
+import { paletteOf } from '../colours.ts';
+import { EXIT } from '../exit.ts';
+import { type InputOptions, readInput } from '../inputs.ts';
+
+export interface WhyOptions extends InputOptions {
+  readonly at?: Access;
+  readonly node?: string;
+  readonly address?: Side;
+  readonly output: 'text' | 'json' | 'mermaid';
+}
+
+/** What becomes of one connection, by which way, and why; exit code 2 unless it is reached. */
+export async function why(from: string, to: string, options: WhyOptions): Promise<void> {
+  const { cluster, namespace } = await readInput(options);
+  const { at, node, address } = options;
+  const question = readQuestion(cluster, {
+    from,
+    to,
+    namespace,
+    ...(at === undefined ? {} : { at }),
+    ...(node === undefined ? {} : { node }),
+    ...(address === undefined ? {} : { address }),
+  });
+  const found = answer(cluster, question, causeOf);
+  switch (options.output) {
+    case 'json':
+      process.stdout.write(`${JSON.stringify(answerJson(found), null, 2)}\n`);
+      break;
+    case 'mermaid':
+      process.stdout.write(mermaid(found));
+      break;
+    case 'text':
+      process.stdout.write(ladder(cluster, found, paletteOf(process.stdout)));
+  }
+  if (found.verdict !== 'reached') process.exitCode = EXIT.finding;
+}

@@ -1,0 +1,16 @@
+/**
+ * What a person wants to know of a connection: whether it comes to be, by which way, and why not.
+ *
+ * Promises: every answer is a walk of the World and nothing else; names that match nothing are answered with those that
+ * do; what is not modelled makes an answer `unknown`, and is named.
+ * Refuses: to print or to read anything; callers do. Texts and JSON come back as values.
+ *
+ * @example
+ * const question = readQuestion(cluster, { from: 'pod/far', to: 'svc/nginx', namespace: 'default' });
+ * ladder(cluster, answer(cluster, question), NO_COLOURS);
+ */
+export * from './answer.ts';
+export { ladder } from './ladder.ts';
+export { mermaid } from './mermaid.ts';
+export { COLOURS, NO_COLOURS, type Palette, paintVerdict } from './palette.ts';
+export * from './question.ts';
