@@ -10,7 +10,7 @@ import {
   inventoryOfCluster,
   parseManifests,
 } from '../world/from-objects/from-objects.ts';
-import type { Input, InputOptions } from './inputs.ts';
+import type { Input, InputOptions } from './input-options.ts';
 
 /** Where a cluster of ours says what it is, as a ClusterProfile. */
 const PROFILE = { namespace: 'kube-system', name: 'fairlead-profile', key: 'profile.yaml' };

@@ -4,7 +4,8 @@ import { matrixTable } from '../../diagnose/matrix-table.ts';
 import { Fault } from '../../fault/fault.ts';
 import { paletteOf } from '../colours.ts';
 import { EXIT } from '../exit.ts';
-import { type InputOptions, readInput } from '../inputs.ts';
+import type { InputOptions } from '../input-options.ts';
+import { readInput } from '../inputs.ts';
 
 export interface MatrixOptions extends InputOptions {
   readonly output: 'table' | 'json';

@@ -5,7 +5,8 @@ import { mermaid } from '../../diagnose/mermaid.ts';
 import { type Access, readQuestion, type Side } from '../../diagnose/question.ts';
 import { paletteOf } from '../colours.ts';
 import { EXIT } from '../exit.ts';
-import { type InputOptions, readInput } from '../inputs.ts';
+import type { InputOptions } from '../input-options.ts';
+import { readInput } from '../inputs.ts';
 
 export interface WhyOptions extends InputOptions {
   readonly at?: Access;

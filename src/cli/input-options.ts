@@ -1,0 +1,19 @@
+import type { Cluster } from '../world/from-objects/from-objects.ts';
+
+/** Where a World comes from: the options that `why`, `matrix` and their like share. */
+export interface InputOptions {
+  /** Files, folders or `-`; the cluster of the kubeconfig if there are none. */
+  readonly filename?: readonly string[];
+  readonly profile?: string;
+  /** Over the fields of the profile. */
+  readonly set?: Readonly<Record<string, string>>;
+  readonly namespace?: string;
+  readonly kubeconfig?: string;
+  readonly context?: string;
+}
+
+export interface Input {
+  readonly cluster: Cluster;
+  /** The namespace of names that do not say theirs. */
+  readonly namespace: string;
+}
