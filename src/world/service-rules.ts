@@ -1,6 +1,11 @@
-import { Fault } from '../fault/fault.ts';
 import type { Addr } from '../ip/ip.ts';
-import { compileIptables, compileNftables, type ForwardingPlan } from '../proxy/proxy.ts';
+import {
+  compileIptables,
+  compileIpvs,
+  compileNftables,
+  type ForwardingPlan,
+  IPVS_INTERFACE,
+} from '../proxy/proxy.ts';
 import type { ClusterProfile } from './profile.ts';
 import { hostAddress, macs } from './wiring.ts';
 import { addressOf, type Dummy, type Host, type PacketFilter, type World } from './world.ts';
@@ -12,9 +17,6 @@ export interface ServiceRules {
   readonly bound: readonly Addr[];
 }
 
-/** Where kube-proxy binds the addresses of Services with IPVS: only what is for the host itself reaches IPVS' hook. */
-export const IPVS_INTERFACE = 'kube-ipvs0';
-
 /** The plan in the mode of the profile. */
 export function serviceRules(profile: ClusterProfile, plan: ForwardingPlan): ServiceRules {
   switch (profile.proxyMode) {
@@ -22,8 +24,10 @@ export function serviceRules(profile: ClusterProfile, plan: ForwardingPlan): Ser
       return { packetFilter: { nftables: compileNftables(plan) }, bound: [] };
     case 'iptables':
       return { packetFilter: { iptables: compileIptables(plan) }, bound: [] };
-    case 'ipvs':
-      throw new Fault('FE011', 'the proxy mode ipvs is not compiled yet', 'use iptables or nftables');
+    case 'ipvs': {
+      const { bound, iptables, ipsets, ipvs } = compileIpvs(plan, profile);
+      return { packetFilter: { iptables, ipsets, ipvs }, bound };
+    }
   }
 }
 

@@ -27,9 +27,7 @@ const settings = record({
   return { ...rest, names: { nodes: [server, other, ...more], service, namespace: `ns-${namespace}` } };
 });
 
-const CASES = [...readCases('cce'), ...readCases('ack')].filter(
-  ({ profile }) => profile.proxyMode !== 'ipvs',
-);
+const CASES = [...readCases('cce'), ...readCases('ack')];
 
 it.each(CASES)('$id is the same for any names, addresses, ranges and counts', (one) => {
   const classes = (setting: Setting) => [

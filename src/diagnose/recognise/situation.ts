@@ -2,9 +2,9 @@ import type { Addr } from '../../ip/ip.ts';
 import { type EndpointSlice, nameOf, type Service, type ServicePort } from '../../kube/objects.ts';
 import { isReady } from '../../kube/pod-state.ts';
 import { selectsPod } from '../../kube/service-endpoints.ts';
+import { IPVS_INTERFACE } from '../../proxy/proxy.ts';
 import type { Direction, Hop, Outcome, WalkRequest } from '../../trace/trace.ts';
 import type { Cluster } from '../../world/from-objects/from-objects.ts';
-import { IPVS_INTERFACE } from '../../world/service-rules.ts';
 import { addressOf, type Host } from '../../world/world.ts';
 
 /** The Service that an address and port stand for. */

@@ -1,6 +1,9 @@
-import { Prefix } from '../../ip/ip.ts';
+import { Addr, Endpoint, Prefix, type Protocol, parsePort } from '../../ip/ip.ts';
+import { PROTOCOL_NUMBERS } from './print.ts';
 import {
   AddrType,
+  BalancedTo,
+  BridgeInput,
   Comment,
   Conntrack,
   type ConntrackState,
@@ -81,7 +84,23 @@ const MODULES: Readonly<Record<string, (options: readonly Option[]) => IptablesM
     const [set = '', fields = ''] = option?.values ?? [];
     return option && MatchSet(set, fields.split(',') as ('src' | 'dst')[], option.not);
   },
+  physdev: (options) => {
+    const option = only(options, '--physdev-is-in', 0);
+    return option && BridgeInput(option.not);
+  },
+  ipvs: balancedTo,
 };
+
+function balancedTo(options: readonly Option[]): BalancedTo | undefined {
+  const values = new Map(options.map(({ name, values: [value] }) => [name, value]));
+  const number = Number(values.get('--vproto'));
+  const protocol = (['TCP', 'UDP', 'SCTP'] as Protocol[]).find((one) => PROTOCOL_NUMBERS[one] === number);
+  const [addr, port] = [values.get('--vaddr'), values.get('--vport')];
+  const known = options.length === 3 && options.every(({ not }) => !not);
+  if (!known || protocol === undefined || addr === undefined || port === undefined) return undefined;
+  if (!Addr.isAddr(addr)) return undefined;
+  return BalancedTo(protocol, new Endpoint(Addr.parse(addr), parsePort(port)));
+}
 
 function transport(module: TransportPorts['module'], options: readonly Option[]): TransportPorts | undefined {
   const ports: { source?: PortRange; destination?: PortRange } = {};

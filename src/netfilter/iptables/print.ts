@@ -28,6 +28,9 @@ export function printIptablesRule(rule: IptablesRule): string {
   return words.join(' ');
 }
 
+/** The ipvs match prints protocols by number (IANA). */
+export const PROTOCOL_NUMBERS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
+
 const unless = (not: boolean): string => (not ? '! ' : '');
 
 function printMatch(match: IptablesMatch): string {
@@ -65,6 +68,12 @@ function printMatch(match: IptablesMatch): string {
     }
     case 'MatchSet':
       return `-m set ${unless(match.not)}--match-set ${match.set} ${match.fields.join(',')}`;
+    case 'BridgeInput':
+      return `-m physdev ${unless(match.not)}--physdev-is-in`;
+    case 'BalancedTo': {
+      const { addr, port } = match.virtual;
+      return `-m ipvs --vproto ${PROTOCOL_NUMBERS[match.protocol]} --vaddr ${addr.text} --vport ${port}`;
+    }
     case 'UnmodelledMatch':
       return match.words.map(quoteWord).join(' ');
   }

@@ -1,4 +1,4 @@
-import type { Addr, Endpoint, Port, Prefix } from '../../ip/ip.ts';
+import type { Addr, Endpoint, Port, Prefix, Protocol } from '../../ip/ip.ts';
 
 /** One rule of a chain: every match must hold, then the target acts. Without a target the matches act alone (`recent`). */
 export interface IptablesRule {
@@ -27,6 +27,8 @@ export type IptablesMatch =
   | Statistic
   | Recent
   | MatchSet
+  | BridgeInput
+  | BalancedTo
   | UnmodelledMatch;
 
 /** `-s`. */
@@ -183,6 +185,25 @@ export const MatchSet = (set: string, fields: MatchSet['fields'], not = false): 
   set,
   fields,
   not,
+});
+
+/** `-m physdev --physdev-is-in`: the packet came in by a port of a bridge, and br_netfilter called the hook. */
+export interface BridgeInput {
+  readonly kind: 'BridgeInput';
+  readonly not: boolean;
+}
+export const BridgeInput = (not = false): BridgeInput => ({ kind: 'BridgeInput', not });
+
+/** `-m ipvs --vproto --vaddr --vport`: IPVS is sending the packet on for this virtual server (net/netfilter/xt_ipvs.c). */
+export interface BalancedTo {
+  readonly kind: 'BalancedTo';
+  readonly protocol: Protocol;
+  readonly virtual: Endpoint;
+}
+export const BalancedTo = (protocol: Protocol, virtual: Endpoint): BalancedTo => ({
+  kind: 'BalancedTo',
+  protocol,
+  virtual,
 });
 
 /** A match of a foreign rule that is read but not modelled; a walk that meets it says "unknown" and names it. */

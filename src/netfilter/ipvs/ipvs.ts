@@ -25,6 +25,12 @@ export const VirtualServer = (
   rest: { readonly scheduler?: string; readonly persistentSeconds?: number } = {},
 ): VirtualServer => ({ kind: 'VirtualServer', protocol, endpoint, scheduler: 'rr', ...rest, destinations });
 
+/** What tells virtual servers apart: `TCP 10.0.0.1:80`. */
+export const virtualServerKey = ({
+  protocol,
+  endpoint,
+}: Pick<VirtualServer, 'protocol' | 'endpoint'>): string => `${protocol} ${endpoint}`;
+
 /** `-a … -r 172.16.1.10:80 -m -w 1`. */
 export interface RealServer {
   readonly kind: 'RealServer';

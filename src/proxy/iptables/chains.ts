@@ -23,6 +23,12 @@ export const KUBE = {
   proxyFirewall: 'KUBE-PROXY-FIREWALL',
   firewall: 'KUBE-FIREWALL',
   canary: 'KUBE-PROXY-CANARY',
+  // With IPVS only.
+  nodePort: 'KUBE-NODE-PORT',
+  loadBalancer: 'KUBE-LOAD-BALANCER',
+  sourceRangesFirewall: 'KUBE-SOURCE-RANGES-FIREWALL',
+  ipvsFilter: 'KUBE-IPVS-FILTER',
+  ipvsOutFilter: 'KUBE-IPVS-OUT-FILTER',
 } as const;
 
 /** The chains of a Service port, by the prefixes of kube-proxy. */

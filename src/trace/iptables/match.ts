@@ -1,4 +1,5 @@
 import type {
+  BalancedTo,
   Conntrack,
   ConntrackState,
   IptablesMatch,
@@ -8,6 +9,7 @@ import type {
   TransportPorts,
 } from '../../netfilter/netfilter.ts';
 import { type Passage, Unmodelled } from '../passage.ts';
+import { transportOf } from '../tuple.ts';
 import type { IpSetIndex } from './ip-set.ts';
 
 /** The sets rules may ask, by name. */
@@ -67,6 +69,10 @@ function testOf(match: IptablesMatch, sets: Sets): Test {
       return recentTest(match);
     case 'MatchSet':
       return setTest(match, sets);
+    case 'BridgeInput':
+      return ({ inputPort }) => (inputPort !== undefined) !== match.not;
+    case 'BalancedTo':
+      return balancedTest(match);
     case 'UnmodelledMatch':
       return unmodelled(`the match '${match.words.join(' ')}' is not modelled`);
   }
@@ -82,6 +88,24 @@ function setTest({ set: name, fields, not }: MatchSet, sets: Sets): Test {
   const set = sets.get(name);
   if (set === undefined) return unmodelled(`what the set '${name}' holds is not known`);
   return ({ packet }) => set.has(packet, fields) !== not;
+}
+
+/** IPVS looks for the connection of which the packet goes to the destination (ip_vs_conn_out_get, inverted). */
+function balancedTest({ protocol, virtual }: BalancedTo): Test {
+  const transport = transportOf(protocol);
+  return ({ packet, state }) =>
+    packet.balanced &&
+    packet.protocol === transport &&
+    state.virtualConnections.some(
+      (one) =>
+        one.protocol === transport &&
+        one.virtual.equals(virtual.addr) &&
+        one.virtualPort === virtual.port &&
+        one.client.equals(packet.source) &&
+        one.clientPort === packet.sourcePort &&
+        one.destination.equals(packet.destination) &&
+        one.destinationPort === packet.destinationPort,
+    );
 }
 
 function nameTest(name: string): (interfaceName: string) => boolean {

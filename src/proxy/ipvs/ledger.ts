@@ -1,0 +1,120 @@
+import type { Addr, Family } from '../../ip/ip.ts';
+import {
+  IpSet,
+  type IpSetEntry,
+  type IptablesRule,
+  type IptablesRuleset,
+  printIpSetEntry,
+  printIptablesRule,
+  type VirtualServer,
+  virtualServerKey,
+} from '../../netfilter/netfilter.ts';
+import { Claims } from '../claims.ts';
+import type { NodeFacts, ProxyConfig } from '../config.ts';
+import type { ServicePlan } from '../plan.ts';
+import { compileIpvsFragment, type IpvsContext, type IpvsFragment, ipvsContext } from './fragment.ts';
+import { ipvsRuleset } from './frame.ts';
+import { SET_KEYS, SETS, type SetKey, setName } from './sets.ts';
+import { behaviourOf, type IpvsBehaviour, type IpvsOptions } from './version.ts';
+
+/**
+ * What IPVS mode programs in one family, as the sum of what each Service adds. Several Services may want one address or
+ * one entry; it stays while one of them does. A virtual server that two want is the one's whose name sorts first.
+ */
+export class IpvsLedger {
+  readonly family: Family;
+  readonly #node: NodeFacts;
+  readonly #config: ProxyConfig;
+  readonly #behaviour: IpvsBehaviour;
+  readonly #context: IpvsContext;
+  readonly #fragments = new Map<string, IpvsFragment>();
+  readonly #entries: ReadonlyMap<SetKey, Claims<IpSetEntry>>;
+  readonly #servers = new Claims<VirtualServer>();
+  readonly #bound = new Claims<Addr>();
+  readonly #outFilter = new Claims<IptablesRule>();
+
+  constructor(family: Family, node: NodeFacts, config: ProxyConfig, options: IpvsOptions = {}) {
+    this.family = family;
+    this.#node = node;
+    this.#config = config;
+    this.#behaviour = behaviourOf(options);
+    this.#context = ipvsContext(family, node, config, this.#behaviour);
+    this.#entries = new Map(SET_KEYS.map((key) => [key, new Claims<IpSetEntry>()]));
+  }
+
+  /** Takes in a Service's plan in place of the one before; undefined removes the Service. */
+  replace(service: string, plan: ServicePlan | undefined): void {
+    const before = this.#fragments.get(service);
+    const after = plan === undefined ? undefined : compileIpvsFragment(this.#context, plan);
+    for (const key of SET_KEYS) {
+      const claims = this.#entries.get(key);
+      if (claims !== undefined) replaceClaims(claims, service, entriesOf(before, key), entriesOf(after, key));
+    }
+    replaceClaims(this.#servers, service, serversOf(before), serversOf(after));
+    replaceClaims(this.#bound, service, boundOf(before), boundOf(after));
+    replaceClaims(this.#outFilter, service, outFilterOf(before), outFilterOf(after));
+    if (after === undefined) this.#fragments.delete(service);
+    else this.#fragments.set(service, after);
+  }
+
+  /** The addresses and ports of a Service that another one has. */
+  conflicts(service: string): readonly string[] {
+    const servers = this.#fragments.get(service)?.servers ?? [];
+    return servers.flatMap((server) => {
+      const owner = this.#servers.owner(virtualServerKey(server));
+      return owner === service || owner === undefined
+        ? []
+        : [`${server.protocol} ${server.endpoint} belongs to ${owner}`];
+    });
+  }
+
+  ipsets(): IpSet[] {
+    return SET_KEYS.map((key) => {
+      const entries =
+        key === 'ipvsIPs'
+          ? this.bound().map((addr): IpSetEntry => [{ kind: 'address', addr }])
+          : sorted(this.#entries.get(key));
+      return IpSet(setName(key, this.family), SETS[key].type, entries, this.family);
+    });
+  }
+
+  servers(): VirtualServer[] {
+    return sorted(this.#servers);
+  }
+
+  bound(): Addr[] {
+    return sorted(this.#bound).toSorted((a, b) => a.compare(b));
+  }
+
+  ruleset(): IptablesRuleset {
+    return ipvsRuleset(this.family, this.#node, this.#config, this.#behaviour, {
+      isEmpty: (set) => this.#entries.get(set)?.entries().next().done !== false,
+      outFilter: sorted(this.#outFilter),
+    });
+  }
+}
+
+type Named<T> = ReadonlyMap<string, T>;
+
+const byText = <T>(values: readonly T[] | undefined, textOf: (value: T) => string): Named<T> =>
+  new Map(values?.map((value) => [textOf(value), value]));
+
+const entriesOf = (fragment: IpvsFragment | undefined, key: SetKey): Named<IpSetEntry> =>
+  byText(
+    fragment?.entries.filter(({ set }) => set === key).map(({ entry }) => entry),
+    printIpSetEntry,
+  );
+const serversOf = (fragment: IpvsFragment | undefined) => byText(fragment?.servers, virtualServerKey);
+const boundOf = (fragment: IpvsFragment | undefined) => byText(fragment?.bound, (addr) => addr.text);
+const outFilterOf = (fragment: IpvsFragment | undefined) => byText(fragment?.outFilter, printIptablesRule);
+
+function replaceClaims<T>(claims: Claims<T>, owner: string, before: Named<T>, after: Named<T>): void {
+  for (const [name, value] of after) claims.claim(name, owner, value);
+  for (const name of before.keys()) if (!after.has(name)) claims.release(name, owner);
+}
+
+/** By name, so that the same Services give the same text whatever the order they came in. */
+const sorted = <T>(claims: Claims<T> | undefined): T[] =>
+  [...(claims?.entries() ?? [])]
+    .sort(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0))
+    .map(([, value]) => value);
