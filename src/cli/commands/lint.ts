@@ -6,7 +6,7 @@ import { EXIT } from '../exit.ts';
 import { readManifests } from '../manifest-files.ts';
 
 export interface LintOptions {
-  readonly filename: readonly string[];
+  readonly file: readonly string[];
   readonly profile?: string;
   readonly set?: Readonly<Record<string, string>>;
   readonly least: Severity;
@@ -26,7 +26,7 @@ export function lintCommand(options: LintOptions): void {
 
 /** Throws {@link Fault} FE006 for what cannot be read. */
 export function lintFiles(options: Omit<LintOptions, 'output'>): Finding[] {
-  const manifests = readManifests(options.filename);
+  const manifests = readManifests(options.file);
   const findings = lint(manifests, profileFor(manifests, options));
   return findings.filter(({ severity }) => RANKS[severity] >= RANKS[options.least]);
 }
@@ -36,8 +36,10 @@ function profileFor(
   manifests: readonly Manifest[],
   { profile, set }: Pick<LintOptions, 'profile' | 'set'>,
 ): ClusterProfile | undefined {
-  const telling = manifests.filter(({ value }) => value.kind === 'ClusterProfile' || value.kind === 'Node');
-  const inventory = inventoryOf(telling, 'default');
+  const inventory = inventoryOf(
+    manifests.filter(({ value }) => value.kind === 'ClusterProfile'),
+    'default',
+  );
   if (inventory.profiles.length === 0 && profile === undefined && set === undefined) return undefined;
   return chooseProfile(inventory, {
     ...(profile === undefined ? {} : { profile }),
