@@ -33,7 +33,7 @@ export function diagnosisCommands(fairlead: Command): void {
     .command('lint')
     .description('find what is risky in manifests, without a cluster; exit code 2 if anything is')
     .requiredOption(
-      '-f, --file <path>',
+      '-f, --filename <path>',
       'file or folder of YAML, - for standard input; again for more',
       collected,
     )

@@ -1,4 +1,4 @@
-import type { Cluster } from '../world/from-objects/from-objects.ts';
+import type { Cluster, Inventory } from '../world/from-objects/from-objects.ts';
 
 /** Where a World comes from: the options that `why`, `matrix` and their like share. */
 export interface InputOptions {
@@ -14,6 +14,8 @@ export interface InputOptions {
 
 export interface Input {
   readonly cluster: Cluster;
+  /** What the cluster was built from; copies of it are where cures are tried. */
+  readonly inventory: Inventory;
   /** The namespace of names that do not say theirs. */
   readonly namespace: string;
 }

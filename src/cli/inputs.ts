@@ -13,7 +13,7 @@ export async function readInput(options: InputOptions): Promise<Input> {
 function fromFiles(options: InputOptions, paths: readonly string[]): Input {
   const namespace = options.namespace ?? 'default';
   const inventory = inventoryOf(readManifests(paths), namespace);
-  return { cluster: clusterFrom(inventory, chooseProfile(inventory, options)), namespace };
+  return { cluster: clusterFrom(inventory, chooseProfile(inventory, options)), inventory, namespace };
 }
 
 /** A connection brings in TLS and HTTP, which files do without. */

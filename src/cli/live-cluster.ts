@@ -43,7 +43,8 @@ export async function readLiveCluster(options: InputOptions): Promise<Input> {
     });
     const profile = chooseProfile(inventory, { ...options, detected: detected.spec });
     if (written === undefined) for (const sign of detected.signs) process.stderr.write(`assumed ${sign}\n`);
-    return { cluster: clusterFrom(inventory, profile), namespace: options.namespace ?? context.namespace };
+    const namespace = options.namespace ?? context.namespace;
+    return { cluster: clusterFrom(inventory, profile), inventory, namespace };
   } finally {
     await client.close();
   }

@@ -1,6 +1,7 @@
 import type { Addr } from '../ip/ip.ts';
 import { type Outcome, type Verdict, type WalkRequest, walk } from '../trace/trace.ts';
 import type { Cluster } from '../world/from-objects/from-objects.ts';
+import type { Fix } from './fixes/fix.ts';
 import type { Question } from './question.ts';
 import { REASON_TITLES } from './reason-titles.ts';
 
@@ -114,8 +115,8 @@ function endpointOf(cluster: Cluster, { endpoint }: Outcome): AnsweredEndpoint |
   return { ...at, node: endpoint.host, ...(shared === undefined ? {} : { pod: shared[0] }) };
 }
 
-/** As `fairlead why -o json` prints it; `fixes` is filled by whoever has tried some. */
-export function answerJson({ verdict, outcomes, question }: Answer) {
+/** As `fairlead why -o json` prints it. */
+export function answerJson({ verdict, outcomes, question }: Answer, fixes: readonly Fix[] = []) {
   const { client, target } = question;
   return {
     from: client.name,
@@ -129,6 +130,6 @@ export function answerJson({ verdict, outcomes, question }: Answer) {
       cause,
       hops: outcome.hops,
     })),
-    fixes: [],
+    fixes,
   };
 }

@@ -5,7 +5,7 @@ import { capturedPort } from './recognise/capture.ts';
 import { outsideSourceRanges, refusedByPod, withoutEndpoints } from './recognise/endpoints.ts';
 import { keptLocal, sentOnUnmasqueraded } from './recognise/policy.ts';
 import { firstOf, type Recogniser, recognised } from './recognise/recognised.ts';
-import { type NamedIngress, Situation } from './recognise/situation.ts';
+import { Situation } from './recognise/situation.ts';
 import {
   besideBackend,
   filteredAtTunnel,
@@ -28,15 +28,9 @@ export interface Cause {
 /**
  * The cause of an outcome. Every outcome that did not reach has one; one that did has one where it came out other than
  * meant (FL012, FL024).
- * @param ingresses those of the cluster; without them a balancer that is shared with one is taken for a foreign port's
  */
-export function causeOf(
-  cluster: Cluster,
-  request: WalkRequest,
-  outcome: Outcome,
-  ingresses?: readonly NamedIngress[],
-): Cause | undefined {
-  const situation = new Situation(cluster, request, outcome, ingresses);
+export function causeOf(cluster: Cluster, request: WalkRequest, outcome: Outcome): Cause | undefined {
+  const situation = new Situation(cluster, request, outcome);
   const found = firstOf(RECOGNISERS[outcome.reason], situation);
   if (found === undefined) return undefined;
   const step = outcome.deciding?.step;

@@ -6,7 +6,7 @@ import { EXIT } from '../exit.ts';
 import { readManifests } from '../manifest-files.ts';
 
 export interface LintOptions {
-  readonly file: readonly string[];
+  readonly filename: readonly string[];
   readonly profile?: string;
   readonly set?: Readonly<Record<string, string>>;
   readonly least: Severity;
@@ -26,7 +26,7 @@ export function lintCommand(options: LintOptions): void {
 
 /** Throws {@link Fault} FE006 for what cannot be read. */
 export function lintFiles(options: Omit<LintOptions, 'output'>): Finding[] {
-  const manifests = readManifests(options.file);
+  const manifests = readManifests(options.filename);
   const findings = lint(manifests, profileFor(manifests, options));
   return findings.filter(({ severity }) => RANKS[severity] >= RANKS[options.least]);
 }

@@ -7,12 +7,12 @@
  * Refuses: to offer what was not tried, what does not help, and what ends in `unknown`.
  *
  * @example
- * const source = { inventory, profile };
- * fixesFor(source, request).map(({ title, verdictAfter }) => `${title}: ${verdictAfter}`);
+ * const cluster = clusterFrom(inventory, profile);
+ * fixesFor(cluster, inventory, request).map(({ title, verdictAfter }) => `${title}: ${verdictAfter}`);
  */
 import { Fault } from '../../fault/fault.ts';
 import { type Outcome, type WalkRequest, walk } from '../../trace/trace.ts';
-import { type Cluster, clusterFrom } from '../../world/from-objects/from-objects.ts';
+import { type Cluster, clusterFrom, type Inventory } from '../../world/from-objects/from-objects.ts';
 import { causeOf } from '../cause-of.ts';
 import { Situation } from '../recognise/situation.ts';
 import { changed, type Source } from './apply.ts';
@@ -30,7 +30,6 @@ import {
 } from './candidates/service.ts';
 import type { Attempt, Candidate, Fix, Patch } from './fix.ts';
 
-export type { Source } from './apply.ts';
 export type { Fix, ObjectPatch, Patch } from './fix.ts';
 
 /** What costs least stands first. */
@@ -54,9 +53,12 @@ const CANDIDATES: readonly Candidate[] = [
   otherMode,
 ];
 
-/** What helps; nothing where the connection is as it should be. */
-export function fixesFor(source: Source, request: WalkRequest): Fix[] {
-  const cluster = clusterFrom(source.inventory, source.profile);
+/**
+ * What helps; nothing where the connection is as it should be.
+ * @param inventory what the cluster was built from
+ */
+export function fixesFor(cluster: Cluster, inventory: Inventory, request: WalkRequest): Fix[] {
+  const source = { inventory, profile: cluster.profile };
   const before = walk(cluster.world, request);
   const failing = before.filter((outcome) => !isGood(cluster, request, outcome));
   if (failing.length === 0) return [];

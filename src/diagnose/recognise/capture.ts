@@ -45,7 +45,7 @@ const inRange: Recogniser = (situation) => {
 const ownedByIngress: Recogniser = (situation) => {
   const { to } = situation.request;
   const ids = situation.servicesAt(to).flatMap(([name]) => situation.cluster.balancerOf.get(name) ?? []);
-  const ingress = situation.ingresses.find(({ annotations }) =>
+  const ingress = situation.cluster.ingresses.find(({ annotations }) =>
     Object.values(annotations).some((value) => ids.includes(value)),
   );
   if (ingress === undefined) return undefined;

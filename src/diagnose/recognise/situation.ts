@@ -16,13 +16,6 @@ export interface Dialled {
   readonly by: 'clusterIP' | 'nodePort' | 'loadBalancer' | 'externalIP';
 }
 
-/** An Ingress decides nothing about a packet; whose balancer it is on explains one. */
-export interface NamedIngress {
-  /** `namespace/name`. */
-  readonly name: string;
-  readonly annotations: Readonly<Record<string, string>>;
-}
-
 /**
  * One outcome of a walk in the cluster it happened in, with what recognisers ask about it. Nothing here decides a verdict:
  * the walk has done that.
@@ -35,18 +28,11 @@ export class Situation {
   readonly client: Host | undefined;
   /** The node the client runs on, or is. */
   readonly clientNode: string | undefined;
-  readonly ingresses: readonly NamedIngress[];
 
-  constructor(
-    cluster: Cluster,
-    request: WalkRequest,
-    outcome: Outcome,
-    ingresses: readonly NamedIngress[] = [],
-  ) {
+  constructor(cluster: Cluster, request: WalkRequest, outcome: Outcome) {
     this.cluster = cluster;
     this.request = request;
     this.outcome = outcome;
-    this.ingresses = ingresses;
     this.dialled = dialledBy(cluster, request);
     this.client = cluster.world.hosts.get(request.from);
     this.clientNode = this.nodeOf(request.from);

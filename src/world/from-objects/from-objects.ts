@@ -22,13 +22,14 @@ import { proxyConfigOf } from '../proxy-config.ts';
 import { serviceRules, withServiceRules } from '../service-rules.ts';
 import type { World } from '../world.ts';
 import { balancingOf, isMember } from './balancing.ts';
-import type { Inventory, Problem } from './inventory.ts';
+import type { IngressNote, Inventory, Problem } from './inventory.ts';
 import { expectedPorts } from './listeners.ts';
 import { AddressPool, type KnownNode, type KnownPod, machinesOf } from './machines.ts';
 import { type ServiceView, viewServices } from './service-view.ts';
 
 export { chooseProfile, type ProfileChoice } from './choose-profile.ts';
 export {
+  type IngressNote,
   type Inventory,
   inventoryOf,
   inventoryOfCluster,
@@ -54,6 +55,7 @@ export interface Cluster {
   /** What the cloud has for each Service, whether kube-proxy captures it or not. */
   readonly cloudAddresses: ReadonlyMap<string, readonly Addr[]>;
   readonly balancerOf: ReadonlyMap<string, string>;
+  readonly ingresses: readonly IngressNote[];
   readonly problems: readonly Problem[];
 }
 
@@ -95,6 +97,7 @@ export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Clus
     forwards: balancing.forwards,
     cloudAddresses: new Map(views.map(({ service, cloudAddresses }) => [keyOf(service), cloudAddresses])),
     balancerOf: balancing.balancerOf,
+    ingresses: inventory.ingresses,
     problems: [
       ...inventory.problems,
       ...machines.problems,

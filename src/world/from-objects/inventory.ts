@@ -37,6 +37,13 @@ export interface ProfileDocument {
   readonly place: (path?: FieldPath) => string;
 }
 
+/** An Ingress decides nothing about a packet; on whose balancer it is explains what becomes of one. */
+export interface IngressNote {
+  /** `namespace/name`. */
+  readonly name: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
 /** Ordinary objects by their kinds, with what a cloud knows. */
 export interface Inventory {
   readonly profiles: readonly ProfileDocument[];
@@ -47,6 +54,7 @@ export interface Inventory {
   readonly balancers: readonly LoadBalancer[];
   readonly gateways: readonly NatGateway[];
   readonly hosts: readonly HostObject[];
+  readonly ingresses: readonly IngressNote[];
   readonly problems: readonly Problem[];
   readonly place: PlaceOf;
 }
@@ -101,6 +109,7 @@ class Sorter {
   readonly #balancers: LoadBalancer[] = [];
   readonly #gateways: NatGateway[] = [];
   readonly #hosts: HostObject[] = [];
+  readonly #ingresses: IngressNote[] = [];
 
   constructor(namespace: string) {
     this.#namespace = namespace;
@@ -126,6 +135,7 @@ class Sorter {
       balancers: this.#balancers,
       gateways: this.#gateways,
       hosts: this.#hosts,
+      ingresses: this.#ingresses,
       problems: this.#problems,
       place: (object, path) => this.#manifests.get(object)?.place(path) ?? 'somewhere',
     };
@@ -156,6 +166,7 @@ class Sorter {
 
   #addKubernetes(apiVersion: string, kind: string, manifest: Manifest): void {
     const read = <T extends KubeObject>(resource: Resource) => this.#decode<T>(resource, manifest);
+    if (kind === 'Ingress') this.#noteIngress(manifest);
     switch (`${apiVersion} ${kind}`) {
       case 'v1 Node':
         this.#nodes.push(read<Node>(RESOURCES.nodes));
@@ -170,6 +181,13 @@ class Sorter {
         this.#slices.push(read<EndpointSlice>(RESOURCES.endpointslices));
         return;
     }
+  }
+
+  #noteIngress({ value }: Manifest): void {
+    // Only its name and annotations count, so the rest may be of any version.
+    const { metadata } = value as KubeObject;
+    const name = `${metadata?.namespace || this.#namespace}/${metadata?.name ?? ''}`;
+    this.#ingresses.push({ name, annotations: metadata?.annotations ?? {} });
   }
 
   #decode<T extends KubeObject>(resource: Resource, manifest: Manifest): T {

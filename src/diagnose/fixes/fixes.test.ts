@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import {
+  chooseProfile,
+  clusterFrom,
+  inventoryOf,
+  parseManifests,
+} from '../../world/from-objects/from-objects.ts';
+import { answer } from '../answer.ts';
+import { causeOf } from '../cause-of.ts';
+import type { CauseCode } from '../causes/registry.ts';
+import { NO_COLOURS } from '../palette.ts';
+import { readQuestion } from '../question.ts';
+import { mergePatch } from './apply.ts';
+import { fixesFor } from './fixes.ts';
+import { fixesText } from './text.ts';
+
+function fixesOf(code: CauseCode) {
+  const text = readFileSync(new URL(`../testdata/${code}.yaml`, import.meta.url), 'utf8');
+  const [, from = '', to = ''] = /^# why (\S+) (\S+)$/m.exec(text) ?? [];
+  const inventory = inventoryOf(parseManifests(`${code}.yaml`, text), 'default');
+  const cluster = clusterFrom(inventory, chooseProfile(inventory, {}));
+  const [asked] = answer(
+    cluster,
+    readQuestion(cluster, { from, to, namespace: 'default' }),
+    causeOf,
+  ).outcomes;
+  return asked === undefined ? [] : fixesFor(cluster, inventory, asked.request);
+}
+
+const NAME = 'inside the cluster, dial web.default.svc:80 (10.247.0.10)';
+const CLUSTER = 'set externalTrafficPolicy: Cluster';
+const AWAY = 'keep default/near off the nodes that serve (anti-affinity); tried on n2';
+const podOn = (node: string) =>
+  `run a pod of svc/default/web on ${node} too: a DaemonSet, or as many replicas as nodes, spread`;
+
+/** What is offered for the example of each cause, in this order. */
+const OFFERED: readonly (readonly [CauseCode, readonly string[]])[] = [
+  ['FL001', [NAME, 'dial n1, which runs a pod: 192.168.0.11:30080', CLUSTER, podOn('n3')]],
+  [
+    'FL004',
+    [
+      NAME,
+      'dial n2 by its private address: 192.168.0.12:30080',
+      'dial n1, which runs a pod: 100.64.1.1:30080',
+      CLUSTER,
+      podOn('n2'),
+    ],
+  ],
+  ['FL005', ['set internalTrafficPolicy: Cluster', podOn('n2')]],
+  [
+    'FL006',
+    [
+      'run kube-proxy with --masquerade-all',
+      'let kube-proxy recognise local pods (detectLocalMode: ClusterCIDR)',
+      podOn('n2'),
+    ],
+  ],
+  ['FL007', [AWAY, 'run kube-proxy with --masquerade-all']],
+  ['FL008', [NAME, CLUSTER]],
+  ['FL009', [NAME, CLUSTER, AWAY]],
+  ['FL010', [NAME]],
+  ['FL020', []],
+  ['FL021', ['select app=web, which pods of default bear']],
+  ['FL022', ['set targetPort: 80, which the pod declares']],
+  ['FL023', [NAME, 'admit 10.0.0.0/16 in loadBalancerSourceRanges']],
+  ['FL024', []],
+  ['FL038', ['dial the node port of svc/default/web: 192.168.0.11:30080']],
+];
+
+describe('fixes', () => {
+  it.each(OFFERED)('%s', (code, titles) => {
+    expect(fixesOf(code).map(({ title }) => title)).toEqual(titles);
+  });
+
+  it('says what becomes of the connection, at what price, and what to type', () => {
+    const fixes = fixesOf('FL001');
+    expect(fixes.map(({ verdictAfter }) => verdictAfter)).toEqual([
+      'reached',
+      'reached',
+      'reached',
+      'reached',
+    ]);
+    expect(fixes[0]).toMatchObject({ patch: { dial: 'web.default.svc:80' }, costs: [] });
+    expect(fixes[2]).toMatchObject({
+      patch: {
+        objects: [{ object: 'service/default/web', merge: { spec: { externalTrafficPolicy: 'Cluster' } } }],
+      },
+      command: `kubectl patch service web -n default --type merge -p '{"spec":{"externalTrafficPolicy":"Cluster"}}'`,
+    });
+    expect(fixes[2]?.costs).toContain('the pod sees this client as 10.0.3.1');
+    expect(fixesText(fixes.slice(0, 1), NO_COLOURS)).toBe(
+      `\nWhat helps, each tried on a copy\n  1. ${NAME}: reached\n`,
+    );
+  });
+
+  it('a fix that reaches sometimes stands after those that always do, and says so', () => {
+    expect(fixesOf('FL006').map(({ verdictAfter }) => verdictAfter)).toEqual(['reached', 'reached', 'mixed']);
+  });
+
+  it('merges as RFC 7396 says', () => {
+    const target = { a: { b: 1, c: [1, 2] }, d: 4 };
+    expect(mergePatch(target, { a: { b: null, c: [3] }, e: { f: null } })).toEqual({
+      a: { c: [3] },
+      d: 4,
+      e: {},
+    });
+    expect(target.a.b).toBe(1);
+  });
+});
