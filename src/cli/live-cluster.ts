@@ -1,6 +1,7 @@
 import { ApiError, type KubeClient } from '../client/client.ts';
 import { HttpKubeClient } from '../client/http-client.ts';
 import { readKubeconfig } from '../client/kubeconfig.ts';
+import { PROFILE_NOTE } from '../cluster/profile-note.ts';
 import type { ConfigMap, EndpointSlice, Node, Pod, Service } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { detectProfile } from '../world/from-objects/detect-profile.ts';
@@ -11,9 +12,6 @@ import {
   parseManifests,
 } from '../world/from-objects/from-objects.ts';
 import type { Input, InputOptions } from './input-options.ts';
-
-/** Where a cluster of ours says what it is, as a ClusterProfile. */
-const PROFILE = { namespace: 'kube-system', name: 'fairlead-profile', key: 'profile.yaml' };
 
 /** The cluster of the kubeconfig, by reads alone. How the profile was found goes to standard error. */
 export async function readLiveCluster(options: InputOptions): Promise<Input> {
@@ -27,10 +25,10 @@ export async function readLiveCluster(options: InputOptions): Promise<Input> {
       client.list<EndpointSlice>(RESOURCES.endpointslices),
       client.request<{ gitVersion: string }>('GET', '/version'),
       configMap(client, 'kube-proxy'),
-      configMap(client, PROFILE.name),
+      configMap(client, PROFILE_NOTE.name),
     ]);
-    const written = own?.data?.[PROFILE.key];
-    const manifests = written === undefined ? [] : parseManifests(`configmap/${PROFILE.name}`, written);
+    const written = own?.data?.[PROFILE_NOTE.key];
+    const manifests = written === undefined ? [] : parseManifests(`configmap/${PROFILE_NOTE.name}`, written);
     const inventory = inventoryOfCluster(
       { nodes: nodes.items, pods: pods.items, services: services.items, slices: slices.items },
       manifests,
@@ -53,7 +51,7 @@ export async function readLiveCluster(options: InputOptions): Promise<Input> {
 /** One of kube-system, if it is there and may be read. */
 async function configMap(client: KubeClient, name: string): Promise<ConfigMap | undefined> {
   try {
-    return await client.get<ConfigMap>(RESOURCES.configmaps, name, PROFILE.namespace);
+    return await client.get<ConfigMap>(RESOURCES.configmaps, name, PROFILE_NOTE.namespace);
   } catch (error) {
     if (error instanceof ApiError && (error.code === 404 || error.code === 403)) return undefined;
     throw error;

@@ -9,6 +9,7 @@ import {
 } from '../../apiserver/api-server.ts';
 import { socketClient } from '../../client/http-client.ts';
 import { dnsObjects, ensure } from '../../cluster/addons.ts';
+import { writeProfileNote } from '../../cluster/profile-note.ts';
 import { ADMIN_SOCKET, type ControlPlaneSettings, readSettings, TLS_SOCKET } from '../../cluster/settings.ts';
 import { runControllers } from '../../controllers/controllers.ts';
 import { openSqliteStore } from '../../store/sqlite-store.ts';
@@ -44,6 +45,7 @@ export async function controlPlane(options: DaemonOptions): Promise<void> {
     rootCa: pki.ca,
     log: log.with({ component: 'controllers' }),
   });
+  await writeProfileNote(client, profile);
   await ensure(client, dnsObjects(dnsServiceAddress(profile), settings.clusterDomain));
   ready();
 
