@@ -11,7 +11,7 @@
  * const { world, services } = clusterFrom(inventory, chooseProfile(inventory, { set: { proxyMode: 'iptables' } }));
  */
 import type { Addr } from '../../ip/ip.ts';
-import { type EndpointSlice, keyOf, type Service } from '../../kube/objects.ts';
+import { type EndpointSlice, keyOf, type Pod, type Service } from '../../kube/objects.ts';
 import { selectsPod, slicesOf } from '../../kube/service-endpoints.ts';
 import { planFor, serviceOfSlice } from '../../proxy/proxy.ts';
 import { buildCluster } from '../build.ts';
@@ -62,7 +62,8 @@ export interface Cluster {
 /** Throws {@link Fault} FE011 for objects that contradict each other. */
 export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Cluster {
   const { views, problems: ofViews } = viewServices(inventory, profile);
-  const slices = slicesByService(inventory, views);
+  const silent = inventory.pods.filter(isSilent);
+  const slices = slicesByService(inventory, views, new Set(silent));
   const pool = new AddressPool(inventory, profile);
   const machines = machinesOf(inventory, profile, expectedPorts([...slices.values()].flat()), pool);
   const plans = new Map(
@@ -101,6 +102,7 @@ export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Clus
     problems: [
       ...inventory.problems,
       ...machines.problems,
+      ...readinessProblem(inventory, silent),
       ...ofViews,
       ...balancing.problems,
       ...left.map(({ service, message }) => ({ place: `service/${service}`, message })),
@@ -112,16 +114,38 @@ export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Clus
 function slicesByService(
   inventory: Inventory,
   views: readonly ServiceView[],
+  silent: ReadonlySet<Pod>,
 ): Map<string, readonly EndpointSlice[]> {
   const written = Map.groupBy(inventory.slices, serviceOfSlice);
   const nodes = new Map(inventory.nodes.map((node) => [keyOf(node), node]));
   return new Map(
     views.map(({ service }) => {
       const own = written.get(keyOf(service));
-      const selected = () => inventory.pods.filter((pod) => selectsPod(service, pod));
+      const selected = () =>
+        inventory.pods
+          .filter((pod) => selectsPod(service, pod))
+          .map((pod) => (silent.has(pod) ? withReadiness(pod) : pod));
       return [keyOf(service), own ?? slicesOf(service, selected(), (name) => nodes.get(name))];
     }),
   );
+}
+
+/** A pod that has an address and says nothing of its conditions: somebody wrote it by hand. */
+const isSilent = ({ status }: Pod): boolean =>
+  status?.podIP !== undefined && status.conditions === undefined && (status.phase ?? 'Running') === 'Running';
+
+const withReadiness = (pod: Pod): Pod => ({
+  ...pod,
+  status: { ...pod.status, conditions: [{ type: 'Ready', status: 'True' }] },
+});
+
+function readinessProblem(inventory: Inventory, silent: readonly Pod[]): Problem[] {
+  const [first] = silent;
+  if (first === undefined || inventory.slices.length > 0) return [];
+  const who = silent.length === 1 ? `pod '${keyOf(first)}' says` : `${silent.length} pods say`;
+  return [
+    { place: inventory.place(first, ['status']), message: `${who} nothing of being ready: taken for ready` },
+  ];
 }
 
 function planOf(
