@@ -82,6 +82,48 @@ describe.concurrent('a pod', { timeout: 60_000 }, () => {
     );
   });
 
+  it('runs as the user and in the folder it is given, and so does what is executed in it', async () => {
+    const container = { workingDir: '/usr', env: [{ name: 'A', value: 'b' }] };
+    const security = { securityContext: { runAsUser: 1000, runAsGroup: 2000 } };
+    await create(watched('somebody', 'id -u; id -g; pwd; sleep infinity', container, security));
+    await ready('somebody');
+    await until('its words', async () => (await k.ok('logs', 'somebody')) === '1000\n2000\n/usr\n');
+    expect((await k.shell('somebody', 'id -u; id -g; pwd; echo $A')).stdout).toBe('1000\n2000\n/usr\nb\n');
+  });
+
+  it('has its volumes, and what its init containers left there', async () => {
+    const volumeMounts = [
+      { name: 'work', mountPath: '/work' },
+      { name: 'map', mountPath: '/map' },
+      { name: 'secret', mountPath: '/secret', readOnly: true },
+      { name: 'about', mountPath: '/about' },
+    ];
+    const volumes = [
+      { name: 'work', emptyDir: {} },
+      { name: 'map', configMap: { name: 'mounted' } },
+      { name: 'secret', secret: { secretName: 'mounted', defaultMode: 0o400 } },
+      {
+        name: 'about',
+        downwardAPI: { items: [{ path: 'labels', fieldRef: { fieldPath: 'metadata.labels' } }] },
+      },
+    ];
+    const before = ['sh', '-c', 'echo made > /work/file'];
+    const initContainers = [
+      { name: 'before', image: 'busybox', command: before, volumeMounts: volumeMounts.slice(0, 1) },
+    ];
+    await create(
+      { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'mounted' }, data: { a: 'of the map\n' } },
+      { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'mounted' }, stringData: { b: 'hidden\n' } },
+      watched('mounted', 'sleep infinity', { volumeMounts }, { volumes, initContainers }),
+    );
+    await ready('mounted');
+    const { stdout } = await k.shell(
+      'mounted',
+      'cat /work/file /map/a /secret/b /about/labels; stat -Lc %a /secret/b',
+    );
+    expect(stdout).toBe('made\nof the map\nhidden\napp="mounted"400\n');
+  });
+
   it('reaches the API through the Service kubernetes with its token, and not without', async () => {
     await create(shellPod('caller'));
     await ready('caller');

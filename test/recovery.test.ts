@@ -174,3 +174,22 @@ describe('after SIGKILL', { timeout: 90_000 }, () => {
     }
   });
 });
+
+it('the Service kubernetes comes back when it is deleted, and leads to the API', {
+  timeout: 60_000,
+}, async () => {
+  await k.ok('delete', 'svc,endpoints,endpointslices', '-n', 'default', '--all');
+  const about = [
+    'get',
+    'svc',
+    'kubernetes',
+    '-n',
+    'default',
+    '--ignore-not-found',
+    '-o',
+    'jsonpath={.spec.clusterIP}',
+  ];
+  await until('the Service', async () => (await k.ok(...about)) === '10.247.0.1', 20_000);
+  const ask = 'curl -sk --max-time 2 -o /dev/null -w "%{http_code}" https://kubernetes.default/readyz';
+  await until('the API behind it', async () => (await k.shell('client', ask)).stdout === '200', 20_000);
+});

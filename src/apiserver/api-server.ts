@@ -23,7 +23,7 @@ import type { ObjectStore } from '../store/store.ts';
 import { Authenticator } from './auth/authenticate.ts';
 import type { Pki } from './auth/pki.ts';
 import { TokenSigner } from './auth/tokens.ts';
-import { type Advertised, bootstrap } from './bootstrap.ts';
+import { type Advertised, bootstrap, keepAdvertised } from './bootstrap.ts';
 import { expireEvents } from './event-expiry.ts';
 import { Front } from './front.ts';
 import { type Listener, listenTls, listenUnix } from './listeners.ts';
@@ -88,10 +88,11 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     });
   const address = `${advertised.address}:${advertised.port}`;
   const front = new Front({ registry, authenticator, signer, streaming, log, address });
-  return serving(front, pki, expireEvents(registry, log));
+  const stops = [expireEvents(registry, log), keepAdvertised(registry, ranges, advertised, log)];
+  return serving(front, pki, stops);
 }
 
-function serving(front: Front, pki: Pki, stopExpiry: () => void): ApiServer {
+function serving(front: Front, pki: Pki, stops: readonly (() => void)[]): ApiServer {
   const listeners: Listener[] = [];
   const opened = async (opening: Promise<Listener>): Promise<Listener> => {
     const listener = await opening;
@@ -103,7 +104,7 @@ function serving(front: Front, pki: Pki, stopExpiry: () => void): ApiServer {
     listenTlsUnix: async (path) => void (await opened(listenTls(front, pki, { path }))),
     listenUnix: async (path) => void (await opened(listenUnix(front, path))),
     close: async () => {
-      stopExpiry();
+      for (const stop of stops) stop();
       await Promise.all(listeners.map((listener) => listener.close()));
     },
   };

@@ -1,10 +1,13 @@
 /** What a cluster has from its first moment: its namespaces, and the `kubernetes` Service through which pods reach the API. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Log } from '../fault/log.ts';
+import { errorFields, type Log } from '../fault/log.ts';
 import type { Prefix } from '../ip/prefix.ts';
 import { RESOURCES, type Resource } from '../kube/resources.ts';
 import type { Registry } from './registry/registry.ts';
 import { type AnyObject, decode, encode, prefixOf, storeKeyOf } from './registry/stored.ts';
+
+/** Upstream's interval of the controller for this Service. */
+const ADVERTISE_EVERY_MS = 10_000;
 
 const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'] as const;
 
@@ -28,7 +31,30 @@ export async function bootstrap(
       metadata: { name },
     });
   }
-  const [primary] = ranges;
+  await advertise(registry, ranges, advertised);
+}
+
+/** Looks as often as upstream does whether somebody has deleted or changed the way to the API; returns how to stop. */
+export function keepAdvertised(
+  registry: Registry,
+  ranges: readonly Prefix[],
+  advertised: Advertised,
+  log: Log,
+): () => void {
+  const timer = setInterval(() => {
+    advertise(registry, ranges, advertised).catch((error: unknown) =>
+      log.error('the Service kubernetes stays as it is', errorFields(error)),
+    );
+  }, ADVERTISE_EVERY_MS).unref();
+  return () => clearInterval(timer);
+}
+
+/** The Service `kubernetes` and where it leads. */
+async function advertise(
+  registry: Registry,
+  [primary]: readonly Prefix[],
+  advertised: Advertised,
+): Promise<void> {
   if (primary === undefined) return;
   await ensure(registry, RESOURCES.services, 'default', kubernetesService(primary, advertised.port));
   await keep(registry, RESOURCES.endpoints, kubernetesEndpoints(advertised));

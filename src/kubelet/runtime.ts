@@ -26,6 +26,13 @@ export interface ContainerStart {
   readonly stdinOnce: boolean;
 }
 
+/** As much of a container's config.json as a further process in it needs. */
+interface ContainerProcess {
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly user: { readonly uid: number; readonly gid: number };
+}
+
 export interface RuntimeOptions {
   readonly runtimeDir: string;
   readonly clock: Clock;
@@ -186,20 +193,18 @@ export class ContainerRuntime {
     return this.#exec.run({ file, args, timeoutMs, accept: ANY_CODE });
   }
 
-  /** The command that runs another one in a container, with the container's own environment. */
+  /** The command that runs another one in a container, with the container's own environment, user and folder. */
   execCommand(id: string, argv: readonly string[], tty: boolean): { file: string; args: readonly string[] } {
-    // One --env makes crun forget those of the container, so a terminal's TERM brings them all along.
-    const terminal = tty
-      ? ['--tty', ...[...this.#environment(id), 'TERM=xterm'].map((one) => `--env=${one}`)]
-      : [];
-    return { file: this.#crun, args: [...this.#crunOptions(), 'exec', ...terminal, id, ...argv] };
+    const { env, cwd, user } = this.#process(id);
+    // crun would take root and `/`; and one --env makes it forget those of the container, so TERM brings them all along.
+    const as = [`--user=${user.uid}:${user.gid}`, `--cwd=${cwd}`];
+    const terminal = tty ? ['--tty', ...[...env, 'TERM=xterm'].map((one) => `--env=${one}`)] : [];
+    return { file: this.#crun, args: [...this.#crunOptions(), 'exec', ...as, ...terminal, id, ...argv] };
   }
 
-  #environment(id: string): readonly string[] {
-    const config = JSON.parse(readFileSync(join(this.folder(id), 'config.json'), 'utf8')) as {
-      process: { env: readonly string[] };
-    };
-    return config.process.env;
+  #process(id: string): ContainerProcess {
+    const file = join(this.folder(id), 'config.json');
+    return (JSON.parse(readFileSync(file, 'utf8')) as { process: ContainerProcess }).process;
   }
 
   /** Lets conmon write to a new log file; the old one has been renamed (conmon, ctrl.c: REOPEN_LOGS_EVENT). */
