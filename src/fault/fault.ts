@@ -21,6 +21,7 @@ export const FAULTS = {
   FE011: 'a World cannot exist',
   FE012: 'no pod address is left',
   FE013: 'a name matches nothing',
+  FE014: 'no fitting kernel',
 } as const;
 
 export type FaultCode = keyof typeof FAULTS;

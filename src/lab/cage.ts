@@ -107,6 +107,7 @@ export function cagePlace(pid: number, privilege: Privilege, netns?: string, fro
   const user = privilege === 'user' ? ['--user', '--preserve-credentials'] : [];
   const enter = ['nsenter', '--target', String(pid), ...user, '--mount', '--pid', net, '--'];
   return {
+    ...from,
     name: netns ?? 'the cage',
     prefix: [...from.prefix, ...enter, 'setpriv', '--pdeathsig', 'KILL', '--'],
     forks: true,
