@@ -17,8 +17,6 @@ import { CAUSE_CODES, causeEntry } from './causes/registry.ts';
 const folder = new URL('testdata/', import.meta.url);
 /** Causes that objects alone cannot bring about: a test below makes the World for each. */
 const MADE_BY_HAND = ['FL034', 'FL037', 'FL039', 'FL040', 'FL041'];
-/** Their Worlds need kube-proxy's IPVS rules, which `proxy` does not compile. */
-const NEED_IPVS = new Set(['FL002', 'FL003', 'FL011', 'FL012', 'FL013', 'FL014', 'FL015', 'FL018']);
 
 interface Example {
   readonly code: string;
@@ -72,7 +70,7 @@ function diagnose(example: Example, cluster = clusterOf(example)) {
 }
 
 describe('the examples of causes', () => {
-  it.each(examples.filter(({ code }) => !NEED_IPVS.has(code)))('$code: $from to $to', (example) => {
+  it.each(examples)('$code: $from to $to', (example) => {
     expect(diagnose(example)).toMatchObject([{ verdict: example.verdict, code: example.code }]);
   });
 

@@ -31,12 +31,18 @@ function fixesOf(code: CauseCode) {
 const NAME = 'inside the cluster, dial web.default.svc:80 (10.247.0.10)';
 const CLUSTER = 'set externalTrafficPolicy: Cluster';
 const AWAY = 'keep default/near off the nodes that serve (anti-affinity); tried on n2';
+const NO_ADDRESS = 'write a name and no address into the status: …-hostname';
+const OWN = 'give svc/default/web a balancer of its own';
+const IPTABLES = 'run kube-proxy in iptables mode';
+const PASS = `pass the balancer's address through: kubernetes.io/elb.pass-through: "true"`;
 const podOn = (node: string) =>
   `run a pod of svc/default/web on ${node} too: a DaemonSet, or as many replicas as nodes, spread`;
 
 /** What is offered for the example of each cause, in this order. */
 const OFFERED: readonly (readonly [CauseCode, readonly string[]])[] = [
   ['FL001', [NAME, 'dial n1, which runs a pod: 192.168.0.11:30080', CLUSTER, podOn('n3')]],
+  ['FL002', [NAME, 'dial n1, which runs a pod: 192.168.0.11:30080', CLUSTER, podOn('n3')]],
+  ['FL003', [NAME, 'dial n1, which runs a pod: 192.168.0.11:30080', CLUSTER, podOn('n3')]],
   [
     'FL004',
     [
@@ -60,6 +66,12 @@ const OFFERED: readonly (readonly [CauseCode, readonly string[]])[] = [
   ['FL008', [NAME, CLUSTER]],
   ['FL009', [NAME, CLUSTER, AWAY]],
   ['FL010', [NAME]],
+  ['FL011', [NO_ADDRESS, OWN, IPTABLES]],
+  ['FL012', [NO_ADDRESS, OWN, IPTABLES]],
+  ['FL013', [NAME, CLUSTER, NO_ADDRESS, podOn('n2'), IPTABLES]],
+  ['FL014', [PASS, OWN, IPTABLES]],
+  ['FL015', [PASS, OWN, IPTABLES]],
+  ['FL018', [NAME, 'dial n1, which runs a pod: 192.168.0.11:30080', CLUSTER, podOn('n2'), IPTABLES]],
   ['FL020', []],
   ['FL021', ['select app=web, which pods of default bear']],
   ['FL022', ['set targetPort: 80, which the pod declares']],

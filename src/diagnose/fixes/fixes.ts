@@ -131,9 +131,16 @@ function sourceCost(
   if ('dial' in patch) return [];
   const seen = outcomes
     .filter((outcome) => outcome.verdict === 'reached')
-    .filter((outcome) => !new Situation(cluster, request, outcome).keepsSource)
+    .filter((outcome) => isStrange(new Situation(cluster, request, outcome)))
     .flatMap(({ sourceSeen }) => sourceSeen?.text ?? []);
   return seen.length === 0 ? [] : [`the pod sees this client as ${[...new Set(seen)].join(' or ')}`];
+}
+
+/** A source that is neither the client's nor one its own node gives it on the way out. */
+function isStrange({ keepsSource, clientNode, cluster, outcome }: Situation): boolean {
+  const node = clientNode === undefined ? undefined : cluster.world.hosts.get(clientNode);
+  const own = node?.interfaces.flatMap(({ addresses }) => addresses.map(({ addr }) => addr)) ?? [];
+  return !keepsSource && !own.some(({ text }) => text === outcome.sourceSeen?.text);
 }
 
 function commandFor(patch: Patch): string | undefined {
@@ -141,6 +148,9 @@ function commandFor(patch: Patch): string | undefined {
   const [only, ...more] = patch.objects;
   if (only === undefined || more.length > 0 || !only.object.startsWith('service/')) return undefined;
   const [kind, namespace, name] = only.object.split('/');
-  const subresource = 'status' in only.merge ? ' --subresource status' : '';
+  const parts = Object.keys(only.merge);
+  // The status is a subresource of its own: one command writes it or the rest.
+  if (parts.includes('status') && parts.length > 1) return undefined;
+  const subresource = parts.includes('status') ? ' --subresource status' : '';
   return `kubectl patch ${kind} ${name} -n ${namespace} --type merge${subresource} -p '${JSON.stringify(only.merge)}'`;
 }
