@@ -203,21 +203,28 @@ class Walk {
   }
 
   /**
-   * The rest of a TCP connection goes the way of its first packet, unless a host on it has seen that one alone: it takes
-   * what follows for invalid, and a rule may drop that.
+   * What the client sends once it has the answer. It goes the way of the first packet, but rules may tell it from that one,
+   * and a host that has not seen the answer takes it for invalid. `undefined`: it gets through, and nothing of it is told.
    */
   #confirmed(): Found | undefined {
     const { protocol } = this.#request;
     const dialled = this.#dialled;
     if (protocol !== 'TCP' || dialled === undefined) return undefined;
-    const isOneSided = [...this.#journey.states].some(({ connections }) =>
-      connections.all.some((one) => one.protocol === 'tcp' && !one.seenReply),
-    );
-    if (!isOneSided) return undefined;
-    const arrival = this.#journey.send(this.#client, new Packet('tcp', 'confirm', dialled), 'forward');
-    if (arrival.kind === 'delivered' && arrival.stack.name === this.#endpoint?.host) return undefined;
-    const deciding = arrival.kind === 'delivered' ? undefined : arrival.deciding;
-    return this.#found('timeout', 'handshakeInvalid', deciding);
+    const isTracked = [...this.#journey.states].some(({ connections }) => connections.all.length > 0);
+    if (!isTracked) return undefined;
+    const told = this.#journey.hops.length;
+    const packet = new Packet('tcp', 'confirm', dialled);
+    const arrival = this.#journey.send(this.#client, packet, 'forward');
+    if (arrival.kind === 'delivered' && arrival.stack.name === this.#endpoint?.host) {
+      this.#journey.hops.splice(told);
+      return undefined;
+    }
+    if (arrival.kind === 'delivered') {
+      return this.#found('timeout', 'handshakeInvalid', this.#note('deliver', 'it is not who answered'));
+    }
+    const isReset = arrival.kind === 'refused' && arrival.refusal === 'reset';
+    const reason = packet.state === 'invalid' ? 'handshakeInvalid' : arrival.reason;
+    return this.#found(isReset ? 'refused' : 'timeout', reason, arrival.deciding);
   }
 
   /** The last step that gave the request another destination. */

@@ -114,16 +114,22 @@ const protocolOf = (packet: Passage['packet']): string =>
   packet.content === 'error' ? (packet.source.family === 4 ? 'icmp' : 'icmpv6') : packet.protocol;
 
 function transport(protocol: string, field: string): Read {
-  const isOf = (packet: Passage['packet']) =>
-    packet.content !== 'error' && (protocol === 'th' || packet.protocol === protocol);
-  switch (field) {
-    case 'sport':
-      return ({ packet }) => (isOf(packet) ? packet.sourcePort : undefined);
-    case 'dport':
-      return ({ packet }) => (isOf(packet) ? packet.destinationPort : undefined);
-    default:
-      return unmodelled(`'${protocol} ${field}'`);
-  }
+  const isSource = field === 'sport';
+  if (!isSource && field !== 'dport') return unmodelled(`'${protocol} ${field}'`);
+  return ({ packet }) => {
+    if (packet.content === 'error') return protocol === 'th' ? errorWord(packet, isSource) : undefined;
+    if (protocol !== 'th' && packet.protocol !== protocol) return undefined;
+    return isSource ? packet.sourcePort : packet.destinationPort;
+  };
+}
+
+/**
+ * `th` reads the same bytes of every header: of an ICMP error its type and code, and the checksum, which is taken to be none
+ * of the numbers that rules ask for.
+ */
+function errorWord({ quote }: Passage['packet'], isSource: boolean): number {
+  const codes = { net: 0, host: 1, port: 3, prohibited: 10 };
+  return isSource && quote !== undefined ? 0x300 + codes[quote.code] : -1;
 }
 
 function meta({ key }: Meta): Read {
