@@ -257,11 +257,9 @@ export class Journey {
     this.#enter(stack);
     this.#note('receive', `${packet} on ${port.name} of ${name}`);
     if (bridge === undefined) return this.#lose('noLink', `there is no bridge ${name}`);
-    const calls = stack.host.sysctls.bridgeNfCallIptables;
-    if (mac === bridge.mac || mac === port.mac) return this.#receive(stack, bridge, packet, port);
-    return calls
-      ? this.#filterSwitched(bridge, port, mac, packet)
-      : this.#switchTo(bridge, port, mac, packet);
+    if (stack.host.sysctls.bridgeNfCallIptables) return this.#filterSwitched(bridge, port, mac, packet);
+    if (mac === bridge.mac || mac === port.mac) return this.#receive(stack, bridge, packet);
+    return this.#switchTo(bridge, port, mac, packet);
   }
 
   #switchTo(bridge: StackInterface, from: StackInterface | undefined, mac: string, packet: Packet): Arrival {
@@ -278,7 +276,10 @@ export class Journey {
     return this.#cross(port, mac, packet);
   }
 
-  /** With br_netfilter what is switched passes the hooks of IP as well (net/bridge/br_netfilter_hooks.c). */
+  /**
+   * With br_netfilter what comes in by a bridge passes the hooks of IP as well (net/bridge/br_netfilter_hooks.c). What
+   * PREROUTING has given another destination on the bridge is switched there, whomever the frame was for.
+   */
   #filterSwitched(bridge: StackInterface, from: StackInterface, mac: string, packet: Packet): Arrival {
     const { stack } = bridge;
     const before = packet.destination.text;
@@ -290,6 +291,7 @@ export class Journey {
       if (way?.kind !== 'unicast' || way.interface !== bridge.name) return this.#route(stack, bridge, packet);
       towards = resolve(this.stage, bridge, way.via ?? packet.destination);
     }
+    if (towards === bridge.mac || towards === from.mac) return this.#route(stack, bridge, packet);
     const port = towards === undefined ? undefined : portTowards(this.stage, bridge, towards);
     if (port === undefined || towards === undefined || port === from) {
       return this.#lose('noNeighbour', `no other port of ${bridge.name} leads to ${packet.destination}`);
@@ -299,13 +301,13 @@ export class Journey {
       const passage = this.#passage(hook, stack, packet, { ...ends, nextHop: packet.destination });
       if (stack.hooks[hook].run(passage) === 'drop') return this.#stopped(stack, passage);
     }
-    this.#note('switch', `from ${from.name} to ${port.name}, past the rules of ${stack.name} (br_netfilter)`);
+    this.#note('switch', `from ${from.name} to ${port.name}, by the rules of ${stack.name} (br_netfilter)`);
     return this.#cross(port, towards, packet);
   }
 
   /** What comes up to IP (ip_rcv in net/ipv4/ip_input.c). */
-  #receive(stack: Stack, input: StackInterface, packet: Packet, port?: StackInterface): Arrival {
-    const passage = this.#passage('prerouting', stack, packet, { input, inputPort: port });
+  #receive(stack: Stack, input: StackInterface, packet: Packet): Arrival {
+    const passage = this.#passage('prerouting', stack, packet, { input });
     if (stack.hooks.prerouting.run(passage) === 'drop') return this.#stopped(stack, passage);
     // What the host sent itself still knows its way, and is not looked at again.
     if (input === stack.loopback) return this.#input(stack, input, packet);

@@ -81,7 +81,8 @@ export interface Cluster {
   readonly world: World;
 }
 
-export function clusterOf(spec: ProfileSpec): Cluster {
+/** @param bridgeNfCallIptables whether what the nodes' bridges switch passes their rules */
+export function clusterOf(spec: ProfileSpec, bridgeNfCallIptables = false): Cluster {
   const profile = profileOf(spec);
   // Not by UDP: a process on all addresses of a node answers datagrams from whichever the way back suggests.
   const listeners: Listener[] = [{ protocol: 'TCP', port: EIGHTY }];
@@ -93,7 +94,9 @@ export function clusterOf(spec: ProfileSpec): Cluster {
   const hosts = new Map(world.hosts);
   for (const node of nodes) {
     const host = hosts.get(node.name);
-    if (host !== undefined) hosts.set(node.name, withService(host, node, profile, pods));
+    if (host === undefined) continue;
+    const sysctls = { ...host.sysctls, bridgeNfCallIptables };
+    hosts.set(node.name, withService({ ...host, sysctls }, node, profile, pods));
   }
   return { profile, nodes, world: { ...world, hosts } };
 }

@@ -15,8 +15,12 @@ const WORLDS = [
   { network: 'eni', proxyMode: 'iptables' },
 ] as const;
 
-it.each(WORLDS.map((spec) => ({ name: Object.values(spec).join(' '), spec })))('$name', async ({ spec }) => {
-  const cluster = clusterOf(spec);
+const CASES = [
+  ...WORLDS.map((spec) => ({ name: Object.values(spec).join(' '), cluster: clusterOf(spec) })),
+  { name: 'vpc nftables br_netfilter', cluster: clusterOf({ network: 'vpc', proxyMode: 'nftables' }, true) },
+];
+
+it.each(CASES)('$name', async ({ cluster }) => {
   const { world } = cluster;
   const asked = CLIENTS.flatMap((from) =>
     addressesOf(cluster).flatMap(({ what, address, port }) =>

@@ -3,14 +3,12 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Addr, portOf } from '../../src/ip/ip.ts';
 import { type Cage, openCage } from '../../src/lab/cage.ts';
-import { startResponder } from '../../src/lab/probe.ts';
+import { prove, type Question, startListeners, textOf } from '../../src/lab/prove/prove.ts';
 import { loadPacketFilter, realise } from '../../src/lab/realise.ts';
 import { printIptablesRuleset, printNftTable } from '../../src/netfilter/netfilter.ts';
 import { GATE1, line, SERVER, VIRTUAL } from '../../src/trace/line-fixture.ts';
-import { type Outcome, walk } from '../../src/trace/trace.ts';
 import { DEFAULT } from '../../src/world/wiring.ts';
-import { hostOf, MAIN_TABLE, type PacketFilter } from '../../src/world/world.ts';
-import { dialAll, type Target } from './dial.ts';
+import { hostOf, MAIN_TABLE, type PacketFilter, type World } from '../../src/world/world.ts';
 import { randomIptables, randomNftables } from './random-rules.ts';
 
 const SEED = 20261120;
@@ -35,8 +33,11 @@ const worldWith = (packetFilter: PacketFilter) =>
     middle: { packetFilter, listeners, routes: [{ kind: 'blackhole', to: DEFAULT, table: MAIN_TABLE }] },
   });
 
-const inWords = ({ verdict, endpoint, sourceSeen }: Outcome): string =>
-  verdict === 'reached' ? `reached ${endpoint?.host} ${sourceSeen}` : verdict;
+const questions = ADDRESSES.flatMap(([to, port]) =>
+  (['TCP', 'UDP'] as const).map(
+    (protocol): Question => ({ from: 'client', to, port: portOf(port), protocol, isSticky: false }),
+  ),
+);
 
 describe.each([
   { format: 'iptables', rules: randomIptables },
@@ -47,58 +48,30 @@ describe.each([
   beforeAll(async () => {
     cage = await openCage();
     await realise(worldWith({}), cage);
-    for (const name of ['client', 'middle', 'server']) {
-      await startResponder(cage.exec(name), name, listeners);
-      const args = ['-qw', 'net.ipv4.icmp_ratelimit=0'];
-      await cage.exec(name).run({ file: 'sysctl', args });
-    }
+    await startListeners(worldWith({}), cage);
   });
   afterAll(() => cage.close());
 
-  const load = async (packetFilter: PacketFilter) => {
+  const load = async (world: World) => {
     const middle = cage.exec('middle');
     await middle.run({ file: 'nft', args: ['flush', 'ruleset'] });
     await middle.run({ file: 'ipset', args: ['destroy'] });
-    await loadPacketFilter(hostOf(worldWith(packetFilter), 'middle'), middle);
+    await loadPacketFilter(hostOf(world, 'middle'), middle);
   };
 
   it.each(fc.sample(rules, { seed: SEED, numRuns: RULESETS }).map((filter, at) => ({ at, filter })))(
     'ruleset $at',
     async ({ filter }) => {
-      await load(filter);
       const world = worldWith(filter);
-      const asked = ADDRESSES.flatMap(([to, port]) =>
-        (['TCP', 'UDP'] as const).map((protocol) => ({ to, port: portOf(port), protocol })),
-      );
-      const outcomes = asked.map((one) => walk(world, { from: 'client', ...one }));
-      const targets = asked.map(
-        ({ to, port, protocol }, at): Target => ({
-          protocol,
-          address: to.text,
-          port,
-          times: (outcomes[at]?.length ?? 1) > 1 ? 6 : 1,
-        }),
-      );
-      const wrongOf = (at: number, answers: readonly string[] = ['nothing']) => {
-        const expected = new Set(outcomes[at]?.map(inWords));
-        return answers.filter((answer) => !expected.has(answer));
-      };
-      const seen = await dialAll(cage.exec('client'), targets, 300);
-      const suspects = targets.flatMap((target, at) =>
-        wrongOf(at, seen[at]).length > 0 ? [{ target, at }] : [],
-      );
-      const again = await dialAll(
-        cage.exec('client'),
-        suspects.map(({ target }) => target),
-        2500,
-      );
-      const differences = suspects.flatMap(({ target, at }, index) => {
-        const wrong = wrongOf(at, again[index]);
-        const foretold = outcomes[at]?.map((one) => `${inWords(one)} (${one.reason})`).join(' or ');
-        const what = `${target.protocol} ${target.address}:${target.port}`;
-        return wrong.length === 0 ? [] : [`${what}: foretold ${foretold}, got ${wrong.join(', ')}`];
+      await load(world);
+      const { mismatches, unknowns } = await prove(world, cage, questions);
+      const told = mismatches.map(({ question, outcomes, unexpected, missing }) => {
+        const foretold = outcomes.map((outcome) => `${textOf(outcome)} (${outcome.reason})`).join(' or ');
+        const way = `${question.protocol} ${question.to}:${question.port}`;
+        return `${way}: foretold ${foretold}; got ${unexpected.map(textOf).join(', ')}; missed ${missing.join(', ')}`;
       });
-      expect(differences, printed(filter)).toEqual([]);
+      expect(told, printed(filter)).toEqual([]);
+      expect(unknowns).toEqual([]);
     },
   );
 });
