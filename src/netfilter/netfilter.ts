@@ -1,9 +1,9 @@
 /**
- * The rules of the Linux packet filter as trees: iptables, ipset and nftables.
+ * The rules of the Linux packet filter and of IPVS as trees: iptables, ipset, nftables and ipvsadm.
  *
- * Promises: a tree prints to exactly what `iptables-restore`, `ipset restore` and `nft -f` take; what `iptables-save` and
- * `nft -j list ruleset` print parses to a tree, and a printed tree parses back to itself. What compiles to the kernel is
- * what a packet walk runs: no rule holds text that has to be read again.
+ * Promises: a tree prints to exactly what `iptables-restore`, `ipset restore`, `ipvsadm -R` and `nft -f` take; what
+ * `iptables-save`, `ipset save`, `ipvsadm -Sn` and `nft -j list ruleset` print parses to a tree, and a printed tree parses
+ * back to itself. What compiles to the kernel is what a packet walk runs: no rule holds text that has to be read again.
  * Refuses: to guess at foreign rules. A match or target it does not model is kept as an `Unmodelled…` node that names it.
  *
  * @example
@@ -11,13 +11,17 @@
  * // 'ip daddr 10.0.0.1 drop'
  */
 
+export * from './ipset/difference.ts';
 export * from './ipset/ipset.ts';
+export * from './ipset/parse.ts';
 export * from './iptables/difference.ts';
 export * from './iptables/parse.ts';
 export * from './iptables/print.ts';
 export * from './iptables/rule.ts';
 export * from './iptables/ruleset.ts';
+export * from './ipvs/difference.ts';
 export * from './ipvs/ipvs.ts';
+export * from './ipvs/parse.ts';
 export * from './nftables/difference.ts';
 export * from './nftables/expression.ts';
 export * from './nftables/parse.ts';

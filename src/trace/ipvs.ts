@@ -96,6 +96,9 @@ function schedule(passage: Passage, server: VirtualServer): Ruling {
   const { packet, state } = passage;
   const [line = ''] = printVirtualServer(server);
   const rule = `ipvsadm ${line}`;
+  if (server.unmodelled !== undefined) {
+    throw new Unmodelled(`'${server.unmodelled.join(' ')}' is not modelled`, rule);
+  }
   const open = server.destinations.filter(({ weight }) => weight > 0);
   if (open.length === 0) {
     // ip_vs_leave.

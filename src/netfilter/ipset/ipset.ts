@@ -10,6 +10,8 @@ export interface IpSet {
   readonly type: IpSetType;
   readonly family: Family;
   readonly entries: readonly IpSetEntry[];
+  /** Options of a foreign set that change what it holds, e.g. `netmask 24`; a walk that asks the set says "unknown". */
+  readonly unmodelled?: readonly string[];
 }
 export const IpSet = (
   name: string,
@@ -34,18 +36,23 @@ export type IpSetPart =
   | { readonly kind: 'address'; readonly addr: Addr }
   | { readonly kind: 'net'; readonly prefix: Prefix }
   /** Without a protocol in a `bitmap:port`. */
-  | { readonly kind: 'port'; readonly protocol?: Protocol; readonly port: Port };
+  | { readonly kind: 'port'; readonly protocol?: Protocol; readonly port: Port }
+  /** A part of a foreign entry that is read but not modelled: a MAC, an interface, a kind of ICMP, `nomatch`. */
+  | { readonly kind: 'unmodelled'; readonly text: string };
 
 /** The set as `ipset restore` takes it. */
-export function printIpSet({ name, type, family, entries }: IpSet): string {
-  const options = type.startsWith('bitmap:')
-    ? ' range 0-65535'
-    : ` family ${family === 4 ? 'inet' : 'inet6'}`;
+export function printIpSet(set: IpSet): string {
   const lines = [
-    `create ${name} ${type}${options}`,
-    ...entries.map((entry) => `add ${name} ${printIpSetEntry(entry)}`),
+    printCreateSet(set),
+    ...set.entries.map((entry) => `add ${set.name} ${printIpSetEntry(entry)}`),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+export function printCreateSet({ name, type, family, unmodelled = [] }: IpSet): string {
+  const options = type.startsWith('hash:') ? ` family ${family === 4 ? 'inet' : 'inet6'}` : '';
+  const range = type === 'bitmap:port' ? ' range 0-65535' : '';
+  return [`create ${name} ${type}${options}${range}`, ...unmodelled].join(' ');
 }
 
 /** An entry as `ipset save` prints it: `10.0.0.1,tcp:80,10.0.0.0/8`. */
@@ -58,8 +65,11 @@ function printPart(part: IpSetPart): string {
     case 'address':
       return part.addr.text;
     case 'net':
-      return part.prefix.text;
+      // ipset leaves out the length where the prefix is one address.
+      return part.prefix.isHost ? part.prefix.addr.text : part.prefix.text;
     case 'port':
       return part.protocol === undefined ? String(part.port) : `${part.protocol.toLowerCase()}:${part.port}`;
+    case 'unmodelled':
+      return part.text;
   }
 }

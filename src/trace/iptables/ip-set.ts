@@ -6,6 +6,8 @@ type Within = (packet: Packet, fields: MatchSet['fields']) => boolean;
 
 /** An ipset for asking (net/netfilter/ipset/ip_set_hash_*.c). The kernel reads ports of ICMP too; here they match nothing. */
 export class IpSetIndex {
+  /** What of the set is not modelled, for a walk that asks it to name. */
+  readonly unmodelled: string | undefined;
   readonly #kinds: readonly IpSetPart['kind'][];
   readonly #anyProtocol: boolean;
   readonly #entries = new Map<string, Within[]>();
@@ -13,6 +15,9 @@ export class IpSetIndex {
   constructor(set: IpSet) {
     this.#kinds = kindsOf(set.type);
     this.#anyProtocol = set.type.startsWith('bitmap:');
+    const [part] = set.entries.flat().filter(({ kind }) => kind === 'unmodelled');
+    const option = set.unmodelled?.join(' ') ?? (part?.kind === 'unmodelled' ? part.text : undefined);
+    this.unmodelled = option === undefined ? undefined : `'${option}' in the set '${set.name}'`;
     for (const entry of set.entries) this.#add(entry);
   }
 

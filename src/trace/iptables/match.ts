@@ -87,6 +87,7 @@ function unmodelled(what: string): Test {
 function setTest({ set: name, fields, not }: MatchSet, sets: Sets): Test {
   const set = sets.get(name);
   if (set === undefined) return unmodelled(`what the set '${name}' holds is not known`);
+  if (set.unmodelled !== undefined) return unmodelled(`${set.unmodelled} is not modelled`);
   return ({ packet }) => set.has(packet, fields) !== not;
 }
 
