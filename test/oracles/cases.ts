@@ -25,8 +25,9 @@ export interface Case {
   readonly sourceSeen?: string;
 }
 
-export function readCases(cloud: 'cce' | 'ack'): Case[] {
-  const text = readFileSync(new URL(`testdata/${cloud}.txt`, import.meta.url), 'utf8');
+/** The cases of a table; one without a column `cloud` is about the cloud it is named for. */
+export function readCases(table: 'cce' | 'ack' | 'mechanisms'): Case[] {
+  const text = readFileSync(new URL(`testdata/${table}.txt`, import.meta.url), 'utf8');
   const [head = '', ...rows] = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   const columns = head.split(/\s+/);
   return rows.map((row) => {
@@ -36,7 +37,7 @@ export function readCases(cloud: 'cce' | 'ack'): Case[] {
     return {
       id: cell('id'),
       profile: {
-        cloud,
+        cloud: cell('cloud') || table,
         network: cell('network'),
         proxyMode: cell('proxyMode'),
         kubernetesVersion: cell('version'),
@@ -134,6 +135,7 @@ function targetOf({ target }: Case, setting: Setting, client: Client): { address
     const listener = what.split(':')[1];
     return { address, port: listener === '443' ? 443 : setting.port };
   }
+  if (what === 'clusterIP') return { address: `${setting.services}.0.10`, port: setting.port };
   if (what === 'natGateway') return { address: gateway, port: setting.port };
   const node = nodes[positionOf(what, client)];
   // The document about ACK does not say which address: whoever is outside can only dial the public one.
@@ -155,6 +157,12 @@ function sourceOf({ sourceSeen }: Case, setting: Setting, client: Client, { worl
       return world.hosts.get(client.host)?.interfaces.flatMap(({ addresses }) => addresses)[0]?.addr.text;
     case 'ownNode':
       return nodes[client.node ?? 0]?.private;
+    case 'ownElastic':
+      return nodes[client.node ?? 0]?.public;
+    case 'tunnelDevice':
+      return `${setting.pods}.${1 + (client.node ?? 0)}.1`;
+    case 'balancer':
+      return addressesOf(setting).balancer.private;
     case 'otherNode':
       return nodes[positionOf('otherNode', client)]?.private;
     case undefined:

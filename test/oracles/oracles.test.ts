@@ -9,7 +9,7 @@ const matches = (expected: string, verdict: string): boolean =>
 const told = (one: Case, { client, address, outcomes }: Finding): string =>
   `${one.id}: ${client} to ${address}: ${outcomes.map(({ verdict, reason, sourceSeen }) => `${verdict} (${reason}) as ${sourceSeen}`).join(', ')}`;
 
-const CASES = [...readCases('cce'), ...readCases('ack')];
+const CASES = [...readCases('cce'), ...readCases('ack'), ...readCases('mechanisms')];
 
 it.each(CASES)(
   '$id $profile.network $profile.proxyMode $profile.kubernetesVersion $service $client -> $target: $expect',

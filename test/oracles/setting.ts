@@ -41,7 +41,7 @@ export const PLAIN: Setting = {
 };
 
 export interface CaseProfile {
-  readonly cloud: 'cce' | 'ack';
+  readonly cloud: string;
   readonly network: string;
   readonly proxyMode: string;
   readonly kubernetesVersion: string;

@@ -16,6 +16,7 @@ import { selectsPod, slicesOf } from '../../kube/service-endpoints.ts';
 import { planFor, serviceOfSlice } from '../../proxy/proxy.ts';
 import { buildCluster } from '../build.ts';
 import type { BalancerFacts } from '../facts.ts';
+import { nodeHost } from '../node-host.ts';
 import type { Forward } from '../policy.ts';
 import type { ClusterProfile } from '../profile.ts';
 import { proxyConfigOf } from '../proxy-config.ts';
@@ -157,6 +158,9 @@ function planOf(
   const node = {
     name: facts.name,
     ips: [facts.address],
+    addresses: nodeHost(profile, facts, []).interfaces.flatMap(({ addresses }) =>
+      addresses.map(({ addr }) => addr),
+    ),
     podCIDRs: facts.podCIDR === undefined ? [] : [facts.podCIDR],
     ...(zone === undefined ? {} : { zone }),
   };
