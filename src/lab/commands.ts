@@ -114,6 +114,7 @@ export function sysctlLines(host: Host): string[] {
   const filter = (name: string, value: RpFilter) => conf(name, 'rp_filter', value);
   return [
     `net/ipv4/ip_forward = ${Number(sysctls.ipForward)}`,
+    ...(sysctls.routeLocalnet === true ? [conf('all', 'route_localnet', 1)] : []),
     filter('all', sysctls.rpFilter),
     filter('default', sysctls.rpFilter),
     ...interfaces.map((each) => filter(each.name, each.rpFilter ?? sysctls.rpFilter)),

@@ -317,10 +317,11 @@ export class Journey {
   /** The routing decision for what came in (ip_route_input_slow in net/ipv4/route.c). */
   #route(stack: Stack, input: StackInterface, packet: Packet): Arrival {
     const { source, destination } = packet;
-    if (source.isLoopback || source.isMulticast) {
+    const isMartian = (addr: Packet['source']) => addr.isLoopback && !routesLoopback(stack, addr);
+    if (isMartian(source) || source.isMulticast) {
       return this.#lose('martianSource', `${source} cannot come in by ${input.name}`);
     }
-    if (destination.isLoopback) {
+    if (isMartian(destination)) {
       return this.#lose('martianDestination', `${destination} cannot be reached by ${input.name}`);
     }
     const way = stack.routing.find({ to: destination, from: source, mark: packet.mark });
@@ -417,4 +418,9 @@ function reasonOf(way: Way | undefined): Reason {
     default:
       return 'noRoute';
   }
+}
+
+/** Only IPv4 can be told to (ip6_rcv_core in net/ipv6/ip6_input.c drops ::1 from a link whatever is set). */
+function routesLoopback({ host }: Stack, { family }: Packet['source']): boolean {
+  return family === 4 && host.sysctls.routeLocalnet === true;
 }

@@ -130,6 +130,8 @@ export interface Sysctls {
   readonly rpFilter: RpFilter;
   /** net.bridge.bridge-nf-call-iptables: whether what a bridge switches passes netfilter. */
   readonly bridgeNfCallIptables: boolean;
+  /** net.ipv4.conf.all.route_localnet: whether 127.0.0.0/8 may come in and go out by links; not, unless said. */
+  readonly routeLocalnet?: boolean;
 }
 
 /** A veth pair. */
