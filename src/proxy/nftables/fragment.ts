@@ -59,12 +59,15 @@ export interface FragmentContext {
   readonly dialect: Dialect;
   /** Rules that send what comes from a pod of this node to a chain. */
   readonly fromLocalPod: readonly NftStatement[] | undefined;
+  /** The node's own addresses. */
+  readonly own: ReadonlySet<string>;
 }
 
 export function fragmentContext(family: 4 | 6, node: NodeFacts, config: ProxyConfig): FragmentContext {
   const dialect = DIALECTS[family];
   const detector = detectorOf(family, node, config);
-  return { dialect, fromLocalPod: detector && [fromLocalPod(dialect, detector)] };
+  const own = new Set((node.addresses ?? node.ips).map((addr) => addr.text));
+  return { dialect, fromLocalPod: detector && [fromLocalPod(dialect, detector)], own };
 }
 
 /** Compiles the ports of a Service that are of the context's family. */
@@ -123,7 +126,9 @@ class FragmentBuilder {
       this.#external(NODE_PORT, port, key);
     }
     for (const { endpoint, local } of new Set([...port.cluster, ...port.local])) {
-      if (local) this.#put(SETS.hairpin, Concat(AddressValue(endpoint.addr), AddressValue(endpoint.addr)));
+      // A process of the node answers by way of the node whatever it sees, and what it sends itself is not all ours.
+      if (!local || this.#context.own.has(endpoint.addr.text)) continue;
+      this.#put(SETS.hairpin, Concat(AddressValue(endpoint.addr), AddressValue(endpoint.addr)));
     }
   }
 
