@@ -1,0 +1,117 @@
+/**
+ * Real connections by the hundred from one namespace: a single process dials them all, so that a group of vectors takes as
+ * long as its slowest one. The other end says its name and the address it sees.
+ */
+import { createInterface } from 'node:readline';
+import type { Exec } from '../../src/exec/exec.ts';
+
+export interface Dial {
+  readonly protocol: 'TCP' | 'UDP';
+  readonly address: string;
+  readonly port: number;
+  /** How many connections to make. */
+  readonly times: number;
+  /** The address to dial from; the kernel's choice unless said. */
+  readonly source?: string;
+}
+
+/** `near 172.16.0.2`, `refused` or `silence`, one for each connection of a dial. */
+export async function dialAll(exec: Exec, dials: readonly Dial[], timeoutMs: number): Promise<string[][]> {
+  if (dials.length === 0) return [];
+  const stdin = dials.map(
+    ({ protocol, address, port, times, source = '' }) =>
+      `${protocol} ${address} ${port} ${times} ${source}\n`,
+  );
+  const { stdout } = await exec.run({
+    file: 'perl',
+    args: ['-e', DIALER, String(timeoutMs / 1000)],
+    stdin: stdin.join(''),
+    timeoutMs: 60_000,
+  });
+  const answers = dials.map((): string[] => []);
+  for (const line of stdout.trim().split('\n')) {
+    const [at, ...said] = line.split(' ');
+    answers[Number(at)]?.push(said.join(' '));
+  }
+  return answers;
+}
+
+/** Answers at `TCP/8080` or `UDP/192.168.0.11/8080`; returns when it listens, and runs until its place is gone. */
+export async function startResponder(exec: Exec, name: string, at: readonly string[]): Promise<void> {
+  const { stdout, ended } = await exec.start('perl', ['-e', RESPONDER, name, ...at], {
+    stdout: 'pipe',
+    stderr: 'inherit',
+  });
+  if (stdout === null) throw new Error('no output to wait for');
+  for await (const _ of createInterface(stdout)) return;
+  throw new Error(`the responder of ${name} ended before it listened: ${JSON.stringify(await ended)}`);
+}
+
+/** perl -e DIALER seconds: a line of input is a dial, a line of output the number of a dial and what became of it. */
+const DIALER = String.raw`
+use strict; use Socket qw(:all); use IO::Select; use Errno; use Time::HiRes 'time'; use Fcntl;
+my ($seconds) = @ARGV;
+my (@waiting, %open);
+my $at = -1;
+while (<STDIN>) { my ($protocol, $host, $port, $times, $from) = split; $at++; push @waiting, [$at, $protocol, $host, $port, $from] for 1 .. $times }
+my ($reading, $writing) = (IO::Select->new, IO::Select->new);
+sub place { my ($host, $port) = @_; $host =~ /:/ ? sockaddr_in6($port, inet_pton(AF_INET6, $host)) : sockaddr_in($port, inet_pton(AF_INET, $host)) }
+sub end { my ($s, $said) = @_; my $c = delete $open{fileno $s}; print "$c->{at} $said\n"; $reading->remove($s); $writing->remove($s); close $s }
+sub begin {
+  my ($at, $protocol, $host, $port, $from) = @{$_[0]};
+  my $tcp = $protocol eq 'TCP';
+  socket(my $s, $host =~ /:/ ? PF_INET6 : PF_INET, $tcp ? SOCK_STREAM : SOCK_DGRAM, 0) or die "socket: $!";
+  fcntl($s, F_SETFL, O_NONBLOCK);
+  if ($from) { bind($s, place($from, 0)) or die "bind $from: $!" }
+  my $done = connect($s, place($host, $port));
+  if (!$done && !$!{EINPROGRESS}) { print "$at ", ($!{ECONNREFUSED} ? 'refused' : $!{EPERM} ? 'silence' : "error $!"), "\n"; return }
+  $open{fileno $s} = { at => $at, tcp => $tcp, until => time + $seconds, s => $s };
+  if ($tcp) { $writing->add($s); return }
+  # EPERM: a rule of this host has dropped it. A rule that rejects it says so besides, by the error that comes next.
+  if (!defined syswrite $s, "?\n" and !$!{EPERM}) { end($s, $!{ECONNREFUSED} ? 'refused' : "error $!"); return }
+  $reading->add($s);
+}
+while (@waiting or %open) {
+  begin(shift @waiting) while @waiting and keys %open < 300;
+  last unless %open or @waiting;
+  my ($can_read, $can_write) = IO::Select::select($reading, $writing, undef, 0.02);
+  for my $s (@{$can_write || []}) {
+    my $error = unpack 'i', getsockopt($s, SOL_SOCKET, SO_ERROR);
+    if ($error) { $! = $error; end($s, $!{ECONNREFUSED} || $!{EACCES} ? 'refused' : $!{ETIMEDOUT} ? 'silence' : "error $!"); next }
+    $writing->remove($s); $reading->add($s);
+  }
+  for my $s (@{$can_read || []}) {
+    my $n = sysread $s, my $line, 512;
+    if (!defined $n) { end($s, $!{ECONNREFUSED} || $!{EACCES} ? 'refused' : "error $!") unless $!{EAGAIN}; next }
+    chomp $line;
+    end($s, $n ? $line : 'cut');
+  }
+  my $now = time;
+  for my $c (values %open) { end($c->{s}, 'silence') if $c->{until} < $now }
+}`;
+
+/** perl -e RESPONDER name protocol/port or protocol/address/port…: to whoever comes, the name and his address. */
+const RESPONDER = String.raw`
+use strict; use Socket qw(:all); use IO::Socket::IP; use IO::Select; $| = 1;
+my ($name, @at) = @ARGV;
+my $select = IO::Select->new;
+my %tcp;
+for (@at) {
+  my ($protocol, @place) = split '/';
+  my ($port, $host) = (pop @place, $place[0] // '::');
+  my %is = (LocalHost => $host, LocalPort => $port, V6Only => 0);
+  my $s = $protocol eq 'TCP' ? IO::Socket::IP->new(%is, Proto => 'tcp', Listen => 512, ReuseAddr => 1) : IO::Socket::IP->new(%is, Proto => 'udp');
+  die "$_: $@" unless $s;
+  $tcp{$s} = 1 if $protocol eq 'TCP';
+  $select->add($s);
+}
+print "listening\n";
+sub seen { my $a = shift; $a =~ s/^::ffff://; return $a }
+while (my @ready = $select->can_read) {
+  for my $s (@ready) {
+    if ($tcp{$s}) { my $c = $s->accept or next; syswrite $c, "$name " . seen($c->peerhost) . "\n"; close $c; next }
+    my $from = $s->recv(my $text, 512) or next;
+    my ($e, $host) = getnameinfo($from, NI_NUMERICHOST | NI_NUMERICSERV);
+    $s->send("$name " . seen($host) . "\n", 0, $from);
+  }
+}`;
