@@ -24,6 +24,15 @@ export function diagnosisCommands(fairlead: Command): void {
     .argument('[service]', 'svc/[ns/]name; every Service unless said')
     .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
     .action(async (service, options) => (await import('./commands/matrix.ts')).matrix(service, options));
+  worldOptions(fairlead.command('diff'))
+    .description('say who is answered otherwise after a change of the profile; exit code 2 if anybody is')
+    .requiredOption(
+      '--to <key=value>',
+      'a field of the profile as it is to become, such as proxyMode=nftables; again for more',
+      assignment,
+    )
+    .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
+    .action(async (options) => (await import('./commands/diff.ts')).diff(options));
   fairlead
     .command('explain')
     .description('print the page of a cause (FLnnn) or a fault (FEnnn); without a code, the list of them')

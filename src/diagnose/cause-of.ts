@@ -135,7 +135,7 @@ const RECOGNISERS: Readonly<Record<Reason, readonly Recogniser[]>> = {
   emptyVirtualServer: [withoutEndpoints, keptLocal],
   sourceCheck: [fromCapturedAddress, sentOnUnmasqueraded, outsideTunnel, notOwned],
   noElasticAddress: noWay,
-  martianSource: [martian, fromCapturedAddress, ...noWay],
+  martianSource: [martian, fromCapturedAddress, sentOnUnmasqueraded, ...noWay],
   martianDestination: noWay,
   reversePathFilter: [
     sentOnUnmasqueraded,

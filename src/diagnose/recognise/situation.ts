@@ -41,7 +41,14 @@ export class Situation {
   /** The node a host is, or a pod runs on. */
   nodeOf(host: string): string | undefined {
     if (this.cluster.world.hosts.get(host)?.role === 'node') return host;
-    return this.cluster.pods.get(host)?.node;
+    const known = this.cluster.pods.get(host)?.node;
+    if (known !== undefined) return known;
+    // A pod that no object stands for is on the node its link leads to.
+    for (const { a, b } of this.cluster.world.links) {
+      const [other] = a.host === host ? [b.host] : b.host === host ? [a.host] : [];
+      if (other !== undefined && this.isNode(other)) return other;
+    }
+    return undefined;
   }
 
   /** The host of the step that decided, and whether the packet was on its way there or back. */
