@@ -222,9 +222,10 @@ class Walk {
     if (arrival.kind === 'delivered') {
       return this.#found('timeout', 'handshakeInvalid', this.#note('deliver', 'it is not who answered'));
     }
-    const isReset = arrival.kind === 'refused' && arrival.refusal === 'reset';
     const reason = packet.state === 'invalid' ? 'handshakeInvalid' : arrival.reason;
-    return this.#found(isReset ? 'refused' : 'timeout', reason, arrival.deciding);
+    // A program that waits for its connection is told of an error that comes right after it (SO_ERROR, sk_err_soft).
+    if (arrival.kind === 'refused') return this.#tell({ ...arrival, reason });
+    return this.#found('timeout', reason, arrival.deciding);
   }
 
   /** The last step that gave the request another destination. */
