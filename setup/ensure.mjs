@@ -2,6 +2,8 @@
  * Set-up: makes sure the system tools and the npm packages are there, and says in one line what it cannot install.
  * Runs on the machine's own Node (20 or later) before anything else exists, so it is plain JavaScript without imports
  * from node_modules. Quick when nothing is missing: it looks at the PATH and compares two files.
+ *
+ * With `--with-vm` also what the guest needs that brings IPVS where the kernel has none (src/lab/vm), as `npm test` does.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -25,6 +27,14 @@ const TOOLS = {
   nginx: 'nginx-light',
   socat: 'socat',
   kubectl: 'kubernetes-client',
+};
+
+/** The guest runs the tools of this machine, ipvsadm and ipset among them. */
+const VM_TOOLS = {
+  'qemu-system-x86_64': 'qemu-system-x86',
+  ipvsadm: 'ipvsadm',
+  ipset: 'ipset',
+  xz: 'xz-utils',
 };
 
 const path = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
@@ -61,12 +71,12 @@ function withoutServices(install) {
   }
 }
 
-function ensureTools() {
+function ensureTools(tools) {
   const packages = [
     ...new Set(
-      Object.keys(TOOLS)
+      Object.keys(tools)
         .filter((tool) => !found(tool))
-        .map((tool) => TOOLS[tool]),
+        .map((tool) => tools[tool]),
     ),
   ];
   if (packages.length === 0) return;
@@ -96,7 +106,7 @@ function ensurePackages() {
   writeFileSync(stamp, lock);
 }
 
-ensureTools();
+ensureTools(process.argv.includes('--with-vm') ? { ...VM_TOOLS, ...TOOLS } : TOOLS);
 ensurePackages();
 const node = join(root, 'node_modules', '.bin', 'node');
 const version = execFileSync(node, ['--version'], { encoding: 'utf8' });

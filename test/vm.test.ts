@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { link, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -218,7 +218,7 @@ describe('the machine', () => {
       const cache = await mkdtemp(join(tmpdir(), 'fairlead-cache-'));
       try {
         const [deb = ''] = (await readdir(defaultCache())).filter((name) => name.endsWith('.deb'));
-        await link(join(defaultCache(), deb), join(cache, deb));
+        await symlink(join(defaultCache(), deb), join(cache, deb));
         const said: string[] = [];
         const ask = () => openImage(cache, (line) => said.push(line));
         const [first, second] = await Promise.all([ask(), ask()]);

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { spawn as spawnPty } from '@lydell/node-pty';
+import { Fault } from '../fault/fault.ts';
 import type { Ending, Place } from './exec.ts';
 import { environment, HERE } from './exec.ts';
 
@@ -23,13 +24,16 @@ export interface OnTerminal {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** Starts a command at a place, on a new terminal. */
+/** Starts a command at a place, on a new terminal. Throws {@link Fault} FE014 for a guest, which has none to give. */
 export function startOnTerminal(
   file: string,
   args: readonly string[],
   options: PtyOptions = {},
   place: Place = HERE,
 ): OnTerminal {
+  if (place.machine !== undefined) {
+    throw new Fault('FE014', `${place.name}: a guest has no terminals`, 'run the command without one');
+  }
   const [first = file, ...rest] = [...place.prefix, file, ...args];
   const pty = spawnPty(first, rest, {
     name: 'xterm',

@@ -24,15 +24,16 @@ export type Privilege = 'root' | 'user';
 export interface CageOptions {
   /** `auto`, unless said: as root where that works, else in a user namespace. */
   readonly privilege?: Privilege | 'auto';
-  /** Where the cage is opened from; here, unless said. Its prefix may change the user. */
+  /** Where the cage is opened from; here, unless said. Its prefix may change the user; in a guest we are root. */
   readonly from?: Place;
 }
 
 /** Throws {@link Fault} FE004 with what the kernel said if no way to make the namespaces is open. */
 export async function openCage(options: CageOptions = {}): Promise<Cage> {
   const { privilege = 'auto', from = HERE } = options;
+  const isRoot = from.machine !== undefined || process.getuid?.() === 0;
   const order: readonly Privilege[] =
-    privilege !== 'auto' ? [privilege] : process.getuid?.() === 0 ? ['root', 'user'] : ['user'];
+    privilege !== 'auto' ? [privilege] : isRoot ? ['root', 'user'] : ['user'];
   const refusals: string[] = [];
   for (const each of order) {
     const attempt = await start(each, from);
@@ -115,10 +116,10 @@ export function cagePlace(pid: number, privilege: Privilege, netns?: string, fro
 }
 
 export class Cage {
-  /** Of the first process inside, as the opener's /proc has it. */
+  /** Of the first process inside, as the /proc of where it was opened has it. */
   readonly pid: number;
   readonly privilege: Privilege;
-  /** The cage's root directory as seen from where it was opened; sockets below it can be dialled from there. */
+  /** The cage's root directory as seen from where it was opened (in a guest: there); its sockets can be dialled from there. */
   readonly root: string;
   /** Comes true when everything inside is gone. */
   readonly ended: Promise<Ending>;

@@ -6,7 +6,7 @@ export const PORT_NAME = 'fairlead';
  * It is one loop around select(2). When the port closes, it ends and the guest with it.
  *
  * In Perl, which Debian's base system has, because the guest's processor is translated: a Node that has done nothing yet
- * costs 4 s to start there, and 60 ms for each process it forks, for its size; this costs a fifth.
+ * takes 4 s to start there, and 60 ms for each process it forks, for its size. A fifth of that is Perl's.
  */
 export const AGENT = String.raw`
 use strict; use warnings; use Fcntl; use POSIX ();
@@ -165,7 +165,7 @@ sub fill {
   my ($id) = @_;
   my $source = $source{$id};
   my $most = $source->{credit} < PIECE ? $source->{credit} : PIECE;
-  my $read = sysread $source->{file}, my $bytes, $most;
+  my $read = sysread $source->{file}, (my $bytes), $most;
   return if !defined $read && $!{EINTR};
   if (!$read) { delete $source{$id}; return say_('end', $id, '') }
   $source->{credit} -= $read;
@@ -199,7 +199,7 @@ while (1) {
   vec($out, fileno $_, 1) = 1 for map { $_->{file} } grep { $_->{data} ne '' } values %sink;
   vec($out, fileno $port, 1) = 1 if $unsaid ne '';
   next if select($in, $out, undef, undef) < 0;
-  if (vec $in, fileno $woken, 1) { sysread $woken, my $dots, 4096; reap() }
+  if (vec $in, fileno $woken, 1) { sysread $woken, (my $dots), 4096; reap() }
   for my $id (grep { vec $in, fileno $source{$_}{file}, 1 } keys %source) { fill($id) }
   for my $id (grep { vec $out, fileno $sink{$_}{file}, 1 } keys %sink) { drain($id) }
   listen_() if vec $in, fileno $port, 1;

@@ -1,5 +1,16 @@
 import { createHash } from 'node:crypto';
-import { access, constants, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  access,
+  constants,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -128,9 +139,20 @@ async function make(cache: string, work: string, progress: Progress): Promise<Im
   const modules = await readModules(join(root, 'lib', 'modules', release, 'kernel'));
   await writeFile(archive, gzipSync(printArchive(firstFiles(modules, busybox)), { level: 1 }));
   await unpackKernel(await readFile(join(root, 'boot', `vmlinuz-${release}`)), kernel);
+  await clearOld(cache);
   const image = join(cache, `${release}-${RECIPE}`);
   await rename(folder, image);
   return imageIn(image);
+}
+
+/** Leaves one image of another version of ours, for whoever works with two; a guest that runs has read its own. */
+async function clearOld(cache: string): Promise<void> {
+  const images = (await readdir(cache)).filter((name) => /-[0-9a-f]{12}$/.test(name));
+  const aged = await Promise.all(
+    images.map(async (name) => ({ name, age: (await stat(join(cache, name))).mtimeMs })),
+  );
+  const old = aged.sort((a, b) => b.age - a.age).slice(1);
+  for (const { name } of old) await rm(join(cache, name), { recursive: true, force: true });
 }
 
 /**
