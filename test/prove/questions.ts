@@ -1,0 +1,79 @@
+import { Addr, portOf } from '../../src/ip/ip.ts';
+import type { Question } from '../../src/lab/prove/prove.ts';
+import type { Cluster } from '../../src/world/from-objects/from-objects.ts';
+import { hostsOf } from '../../src/world/world.ts';
+import {
+  CLOSED,
+  cloudAddressesOf,
+  GATEWAY,
+  hostPort,
+  nodePort,
+  OPEN,
+  podAddress,
+  type Scenario,
+  servicePort,
+  VPC_SERVER,
+} from './scenario.ts';
+
+type Target = Omit<Question, 'from'>;
+
+/** Every client at every address: each host asks each Service, pod and node. At most `most`, spread evenly. */
+export function questionsOf(scenario: Scenario, cluster: Cluster, most = 400): Question[] {
+  const clients = [...cluster.world.hosts.values()].filter(
+    ({ role }) => role === 'pod' || role === 'node' || role === 'client' || role === 'vpc-host',
+  );
+  const targets = targetsOf(scenario, cluster);
+  const all = clients.flatMap(({ name }) => targets.map((target) => ({ ...target, from: name })));
+  const step = Math.max(1, all.length / most);
+  return Array.from({ length: Math.min(most, all.length) }, (_, at) => all[Math.floor(at * step)]).filter(
+    (one) => one !== undefined,
+  );
+}
+
+function targetsOf(scenario: Scenario, cluster: Cluster): Target[] {
+  const targets = [
+    ...scenario.services.flatMap((_, at) => serviceTargets(scenario, cluster, at)),
+    ...podTargets(scenario, cluster),
+    ...cluster.nodes.map(({ facts }) => tcp(facts.address, CLOSED)),
+    tcp(Addr.parse('10.247.9.9'), 80),
+    ...(scenario.natTo === undefined ? [] : [tcp(Addr.parse(GATEWAY), 80), tcp(Addr.parse(GATEWAY), 81)]),
+    ...(scenario.hasVpcServer === true ? [tcp(Addr.parse(VPC_SERVER), OPEN)] : []),
+  ];
+  return [...new Map(targets.map((one) => [`${one.protocol} ${one.to} ${one.port}`, one])).values()];
+}
+
+const tcp = (to: Addr, port: number): Target => ({ to, port: portOf(port), protocol: 'TCP' });
+
+function serviceTargets(scenario: Scenario, { nodes, world }: Cluster, at: number): Target[] {
+  const service = scenario.services[at];
+  if (service === undefined) return [];
+  const isSticky = service.affinity === true;
+  const external = [
+    ...cloudAddressesOf(service, at),
+    ...(service.externalIPs ?? []).map((one) => Addr.parse(one)),
+  ];
+  // Of a node: its own address, its elastic one, and those of its other interfaces.
+  const ofNodes = hostsOf(world, 'node').flatMap(({ interfaces }) =>
+    interfaces.flatMap((each) => (each.kind === 'dummy' ? [] : each.addresses.map(({ addr }) => addr))),
+  );
+  const elastic = nodes.flatMap(({ facts }) => facts.elastic ?? []);
+  return service.ports.flatMap(({ protocol }, index): Target[] => {
+    const target = (to: Addr, port: number): Target => ({ to, port: portOf(port), protocol, isSticky });
+    const node = service.type === 'ClusterIP' ? [] : [...ofNodes, ...elastic];
+    return [
+      target(Addr.parse(`10.247.0.${10 + at}`), servicePort(index)),
+      ...external.map((addr) => target(addr, servicePort(index))),
+      // A port of the address that is no Service's.
+      ...external.map((addr) => target(addr, 79)),
+      ...node.map((addr) => target(addr, nodePort(at, index))),
+    ];
+  });
+}
+
+function podTargets(scenario: Scenario, { profile }: Cluster): Target[] {
+  return scenario.pods.flatMap((pod, at): Target[] => {
+    const to = Addr.parse(podAddress(profile, pod, at));
+    const open = portOf(pod.hostNetwork === true ? hostPort(at) : OPEN);
+    return [tcp(to, open), { to, port: open, protocol: 'UDP' }, tcp(to, CLOSED)];
+  });
+}

@@ -1,0 +1,216 @@
+/**
+ * A cluster as a small value: what fast-check makes up and shrinks, what a regression is stored as, and the objects it
+ * stands for. Everything is small numbers and words, so that a file of it can be read.
+ */
+import { Addr } from '../../src/ip/ip.ts';
+import type { Node, Pod, Service } from '../../src/kube/objects.ts';
+import {
+  type Cluster,
+  clusterFrom,
+  inventoryOfCluster,
+  type Manifest,
+} from '../../src/world/from-objects/from-objects.ts';
+import { type ClusterProfile, type ProfileSpec, profileOf } from '../../src/world/profile.ts';
+import { type ForeignRule, withForeignRules } from './foreign-rules.ts';
+
+export interface Scenario {
+  readonly profile: ProfileSpec;
+  readonly nodes: number;
+  readonly pods: readonly ScenarioPod[];
+  readonly services: readonly ScenarioService[];
+  /** A machine of the VPC that answers on {@link OPEN}, beside the one that only asks. */
+  readonly hasVpcServer?: boolean;
+  /** A NAT gateway that leads to the first node port on this node. */
+  readonly natTo?: number;
+  readonly foreign?: readonly ForeignRule[];
+}
+
+export interface ScenarioPod {
+  readonly node: number;
+  readonly app: 'a' | 'b' | 'client';
+  readonly hostNetwork?: boolean;
+  readonly state?: 'notReady' | 'terminating' | 'drained';
+}
+
+export interface ScenarioService {
+  readonly type: 'ClusterIP' | 'NodePort' | 'LoadBalancer';
+  readonly app: 'a' | 'b' | 'nobody';
+  readonly ports: readonly ScenarioPort[];
+  readonly external?: 'Local';
+  readonly internal?: 'Local';
+  readonly affinity?: boolean;
+  readonly sourceRanges?: readonly string[];
+  readonly externalIPs?: readonly string[];
+  /** Which addresses the cloud gives a LoadBalancer. */
+  readonly ingress?: readonly ('private' | 'public')[];
+  readonly ipMode?: 'Proxy';
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+export interface ScenarioPort {
+  readonly protocol: 'TCP' | 'UDP';
+  /** Nothing listens where a Service sends to `closed`. */
+  readonly target: 'open' | 'closed' | 'named';
+}
+
+/** Where every pod listens, on both protocols. */
+export const OPEN = 8080;
+export const CLOSED = 8099;
+/** A pod of the host network listens elsewhere, each on its own, for two on one node must not meet. */
+export const hostPort = (pod: number): number => 9000 + pod;
+
+export const servicePort = (port: number): number => 80 + port;
+export const nodePort = (service: number, port: number): number => 30000 + 10 * service + port;
+export const GATEWAY = '100.64.1.201';
+export const VPC_SERVER = '192.168.3.101';
+export const VPC_CLIENT = '192.168.3.100';
+const cloudAddress = (service: number, side: 'private' | 'public') =>
+  side === 'private' ? `192.168.5.${10 + service}` : `100.64.2.${10 + service}`;
+
+export const nodeName = (at: number): string => `n${at + 1}`;
+export const nodeAddress = (at: number): string => `192.168.0.${11 + at}`;
+export const podNameOf = (at: number): string => `pod-${at}`;
+
+export function podAddress({ network }: ClusterProfile, pod: ScenarioPod, at: number): string {
+  if (pod.hostNetwork) return nodeAddress(pod.node);
+  return network === 'eni' ? `192.168.${65 + pod.node}.${10 + at}` : `172.16.${1 + pod.node}.${10 + at}`;
+}
+
+/** The cluster that a scenario stands for. Throws a Fault FE011 for one that cannot be. */
+export function clusterOf(scenario: Scenario): Cluster {
+  const profile = profileOf(scenario.profile);
+  const listed = {
+    nodes: Array.from({ length: scenario.nodes }, (_, at) => nodeObject(profile, at)),
+    pods: scenario.pods.map((pod, at) => podObject(profile, pod, at)),
+    services: scenario.services.map(serviceObject),
+    slices: [],
+  };
+  const cluster = clusterFrom(inventoryOfCluster(listed, cloudObjects(scenario)), profile);
+  return { ...cluster, world: withForeignRules(cluster.world, scenario.foreign ?? []) };
+}
+
+function nodeObject({ network }: ClusterProfile, at: number): Node {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: nodeName(at) },
+    spec: network === 'eni' ? {} : { podCIDR: `172.16.${1 + at}.0/24` },
+    status: {
+      addresses: [
+        { type: 'InternalIP', address: nodeAddress(at) },
+        { type: 'ExternalIP', address: `100.64.1.${1 + at}` },
+      ],
+    },
+  };
+}
+
+function podObject(profile: ClusterProfile, pod: ScenarioPod, at: number): Pod {
+  const { app, hostNetwork = false, state, node } = pod;
+  const port = hostNetwork ? hostPort(at) : OPEN;
+  const isDeleted = state === 'terminating' || state === 'drained';
+  const isReady = state === undefined || state === 'terminating';
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: podNameOf(at),
+      namespace: 'default',
+      labels: { app },
+      ...(isDeleted ? { deletionTimestamp: '2026-01-01T00:00:00Z' } : {}),
+    },
+    spec: {
+      nodeName: nodeName(node),
+      hostNetwork,
+      containers: [
+        {
+          name: 'main',
+          ports: (['TCP', 'UDP'] as const).map((protocol) => ({
+            name: `p-${protocol.toLowerCase()}`,
+            containerPort: port,
+            protocol,
+          })),
+        },
+      ],
+    },
+    status: {
+      phase: 'Running',
+      podIP: podAddress(profile, pod, at),
+      conditions: [{ type: 'Ready', status: isReady ? 'True' : 'False' }],
+    },
+  };
+}
+
+function serviceObject(service: ScenarioService, at: number): Service {
+  const { type, app, affinity, sourceRanges, externalIPs, annotations = {}, ingress = [], ipMode } = service;
+  const ports = service.ports.map(({ protocol, target }, index) => ({
+    name: `port-${index}`,
+    protocol,
+    port: servicePort(index),
+    targetPort: { open: OPEN, closed: CLOSED, named: `p-${protocol.toLowerCase()}` }[target],
+    ...(type === 'ClusterIP' ? {} : { nodePort: nodePort(at, index) }),
+  }));
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: serviceName(at), namespace: 'default', annotations },
+    spec: {
+      type,
+      clusterIP: `10.247.0.${10 + at}`,
+      selector: { app },
+      ports,
+      ...(service.external === undefined || type === 'ClusterIP'
+        ? {}
+        : { externalTrafficPolicy: service.external }),
+      ...(service.internal === undefined ? {} : { internalTrafficPolicy: service.internal }),
+      ...(affinity === true ? { sessionAffinity: 'ClientIP' } : {}),
+      ...(sourceRanges === undefined ? {} : { loadBalancerSourceRanges: [...sourceRanges] }),
+      ...(externalIPs === undefined ? {} : { externalIPs: [...externalIPs] }),
+    },
+    ...(type === 'LoadBalancer'
+      ? {
+          status: {
+            loadBalancer: {
+              ingress: ingress.map((side) => ({
+                ip: cloudAddress(at, side),
+                ...(ipMode === undefined ? {} : { ipMode }),
+              })),
+            },
+          },
+        }
+      : {}),
+  };
+}
+
+export const serviceName = (at: number): string => `svc-${at}`;
+
+/** What a cloud knows, as manifests. */
+function cloudObjects(scenario: Scenario): Manifest[] {
+  const manifest = (kind: string, name: string, spec: object): Manifest => ({
+    value: { apiVersion: 'fairlead.dev/v1alpha1', kind, metadata: { name }, spec },
+    place: () => `${kind}/${name}`,
+  });
+  const host = (name: string, address: string, ports: readonly number[]) =>
+    manifest('Host', name, {
+      addresses: [{ type: 'private', address }],
+      listeners: ports.map((port) => ({ protocol: 'TCP', port })),
+    });
+  const { natTo, hasVpcServer = false, nodes } = scenario;
+  return [
+    host('vpc-client', VPC_CLIENT, []),
+    ...(hasVpcServer ? [host('vpc-server', VPC_SERVER, [OPEN])] : []),
+    ...(natTo === undefined || natTo >= nodes
+      ? []
+      : [
+          manifest('NatGateway', 'gateway', {
+            addresses: [{ type: 'public', address: GATEWAY }],
+            dnat: [{ protocol: 'TCP', port: 80, to: { address: nodeAddress(natTo), port: nodePort(0, 0) } }],
+          }),
+        ]),
+  ];
+}
+
+/** The addresses of one Service's balancer, whether there is one or not. */
+export function cloudAddressesOf(service: ScenarioService, at: number): Addr[] {
+  if (service.type !== 'LoadBalancer') return [];
+  return (service.ingress ?? []).map((side) => Addr.parse(cloudAddress(at, side)));
+}

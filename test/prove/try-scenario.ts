@@ -1,0 +1,27 @@
+import { openCage } from '../../src/lab/cage.ts';
+import { type Comparison, type Mismatch, prove, startListeners, textOf } from '../../src/lab/prove/prove.ts';
+import { realise } from '../../src/lab/realise.ts';
+import { questionsOf } from './questions.ts';
+import { clusterOf, type Scenario } from './scenario.ts';
+
+/** Builds the scenario on the running kernel and asks it everything. */
+export async function tryScenario(scenario: Scenario, open: typeof openCage = openCage): Promise<Comparison> {
+  const cluster = clusterOf(scenario);
+  const cage = await open();
+  try {
+    await realise(cluster.world, cage);
+    await startListeners(cluster.world, cage);
+    return await prove(cluster.world, cage, questionsOf(scenario, cluster));
+  } finally {
+    await cage.close();
+  }
+}
+
+/** One line a mismatch. */
+export function told({ question, outcomes, answers, unexpected, missing }: Mismatch): string {
+  const { from, to, port, protocol } = question;
+  const foretold = outcomes.map((outcome) => `${textOf(outcome)} (${outcome.reason})`);
+  const got = new Set(unexpected.map(textOf));
+  const never = missing.length === 0 ? '' : `; never ${missing.join(' nor ')} in ${answers.length}`;
+  return `${from} -> ${to}:${port} ${protocol}: foretold ${[...new Set(foretold)].join(' or ')}; got ${[...got].join(', ') || 'no other'}${never}`;
+}
