@@ -10,7 +10,7 @@ import {
   type ScenarioService,
 } from './scenario.ts';
 
-type Mode = 'nftables' | 'iptables' | 'ipvs';
+export type Mode = 'nftables' | 'iptables' | 'ipvs';
 
 /** A value now and then; small cases leave it out. */
 const maybe = <T>(arbitrary: fc.Arbitrary<T>, freq = 3): fc.Arbitrary<T | undefined> =>
@@ -32,18 +32,20 @@ const profiles = (modes: readonly Mode[]): fc.Arbitrary<ProfileSpec> =>
     })
     .map((spec) => compact(spec) as ProfileSpec);
 
-const pods = (nodes: number): fc.Arbitrary<ScenarioPod[]> =>
-  fc.array(
-    fc
-      .record({
-        node: fc.nat(nodes - 1),
-        app: fc.constantFrom('a' as const, 'b' as const, 'client' as const),
-        hostNetwork: maybe(fc.constant(true), 5),
-        state: maybe(fc.constantFrom('notReady' as const, 'terminating' as const, 'drained' as const), 4),
-      })
-      .map(compact) as fc.Arbitrary<ScenarioPod>,
-    { minLength: 1, maxLength: 7 },
-  );
+const MOST_NODES = 5;
+const node = fc.nat(MOST_NODES - 1);
+
+const pods: fc.Arbitrary<ScenarioPod[]> = fc.array(
+  fc
+    .record({
+      node,
+      app: fc.constantFrom('a' as const, 'a' as const, 'b' as const, 'client' as const),
+      hostNetwork: maybe(fc.constant(true), 5),
+      state: maybe(fc.constantFrom('notReady' as const, 'terminating' as const, 'drained' as const), 4),
+    })
+    .map(compact) as fc.Arbitrary<ScenarioPod>,
+  { minLength: 1, maxLength: 7 },
+);
 
 const CCE = 'kubernetes.io/elb';
 /** What the controllers of clouds heed; to the others it means nothing. */
@@ -61,31 +63,30 @@ const sourceRanges = fc.subarray(
   { minLength: 1, maxLength: 2 },
 );
 
-const service = (nodes: number): fc.Arbitrary<ScenarioService> =>
-  fc
-    .record({
-      type: fc.constantFrom('NodePort' as const, 'LoadBalancer' as const, 'ClusterIP' as const),
-      app: fc.constantFrom('a' as const, 'a' as const, 'b' as const, 'nobody' as const),
-      ports: fc.array(
-        fc.record({
-          protocol: fc.constantFrom('TCP' as const, 'UDP' as const),
-          target: fc.constantFrom('open' as const, 'named' as const, 'open' as const, 'closed' as const),
-        }),
-        { minLength: 1, maxLength: 2 },
-      ),
-      external: maybe(fc.constant('Local' as const), 2),
-      internal: maybe(fc.constant('Local' as const), 4),
-      affinity: maybe(fc.constant(true), 4),
-      sourceRanges: maybe(sourceRanges),
-      externalIPs: maybe(
-        fc.subarray(['100.64.9.9', '192.168.9.9', nodeAddress(nodes - 1)], { minLength: 1, maxLength: 1 }),
-        4,
-      ),
-      ingress: maybe(fc.subarray(['private' as const, 'public' as const]), 5),
-      ipMode: maybe(fc.constant('Proxy' as const), 6),
-      annotations: maybe(annotations),
-    })
-    .map(compact) as fc.Arbitrary<ScenarioService>;
+const service: fc.Arbitrary<ScenarioService> = fc
+  .record({
+    type: fc.constantFrom('NodePort' as const, 'LoadBalancer' as const, 'ClusterIP' as const),
+    app: fc.constantFrom('a' as const, 'a' as const, 'b' as const, 'nobody' as const),
+    ports: fc.array(
+      fc.record({
+        protocol: fc.constantFrom('TCP' as const, 'UDP' as const),
+        target: fc.constantFrom('open' as const, 'named' as const, 'open' as const, 'closed' as const),
+      }),
+      { minLength: 1, maxLength: 2 },
+    ),
+    external: maybe(fc.constant('Local' as const), 2),
+    internal: maybe(fc.constant('Local' as const), 4),
+    affinity: maybe(fc.constant(true), 4),
+    sourceRanges: maybe(sourceRanges),
+    externalIPs: maybe(
+      fc.subarray(['100.64.9.9', '192.168.9.9', nodeAddress(0)], { minLength: 1, maxLength: 1 }),
+      4,
+    ),
+    ingress: maybe(fc.subarray(['private' as const, 'public' as const]), 5),
+    ipMode: maybe(fc.constant('Proxy' as const), 6),
+    annotations: maybe(annotations),
+  })
+  .map(compact) as fc.Arbitrary<ScenarioService>;
 
 const PORTS = [OPEN, nodePort(0, 0), 80];
 
@@ -155,45 +156,51 @@ const iptablesRules: readonly Omit<Extract<ForeignRule, { tool: 'iptables' }>, '
   ],
 );
 
-const foreign = (nodes: number): fc.Arbitrary<ForeignRule[]> =>
-  fc.array(
-    fc
-      .record({
-        node: maybe(fc.nat(nodes - 1), 2),
-        rule: fc.oneof(
-          fc.constantFrom(...iptablesRules),
-          fc.record({
-            tool: fc.constant('nft' as const),
-            what: fc.constantFrom(
-              'forwardToPortOnly' as const,
-              'rejectInput' as const,
-              'rejectForward' as const,
-              'dropRaw' as const,
-              'dropOutput' as const,
-              'masqueradeAll' as const,
-              'markAll' as const,
-            ),
-            port: fc.constantFrom(...PORTS),
-          }),
-        ),
-      })
-      .map(({ node, rule }) => (node === undefined ? rule : { ...rule, node })),
-    { minLength: 1, maxLength: 3 },
-  );
+const foreign: fc.Arbitrary<ForeignRule[]> = fc.array(
+  fc
+    .record({
+      node: maybe(node, 2),
+      rule: fc.oneof(
+        fc.constantFrom(...iptablesRules),
+        fc.record({
+          tool: fc.constant('nft' as const),
+          what: fc.constantFrom(
+            'forwardToPortOnly' as const,
+            'rejectInput' as const,
+            'rejectForward' as const,
+            'dropRaw' as const,
+            'dropOutput' as const,
+            'masqueradeAll' as const,
+            'markAll' as const,
+          ),
+          port: fc.constantFrom(...PORTS),
+        }),
+      ),
+    })
+    .map(({ node, rule }) => (node === undefined ? rule : { ...rule, node })),
+  { minLength: 1, maxLength: 3 },
+);
 
 /** Clusters of one to five nodes whose proxies run in one of the modes. */
 export const scenarios = (modes: readonly Mode[]): fc.Arbitrary<Scenario> =>
-  fc.integer({ min: 1, max: 5 }).chain(
-    (nodes) =>
-      fc
-        .record({
-          profile: profiles(modes),
-          nodes: fc.constant(nodes),
-          pods: pods(nodes),
-          services: fc.array(service(nodes), { minLength: 1, maxLength: 3 }),
-          hasVpcServer: maybe(fc.constant(true), 6),
-          natTo: maybe(fc.nat(nodes - 1), 5),
-          foreign: maybe(foreign(nodes), 3),
-        })
-        .map(compact) as fc.Arbitrary<Scenario>,
-  );
+  fc
+    .record({
+      profile: profiles(modes),
+      nodes: fc.integer({ min: 1, max: MOST_NODES }),
+      pods,
+      services: fc.array(service, { minLength: 1, maxLength: 3 }),
+      hasVpcServer: maybe(fc.constant(true), 6),
+      natTo: maybe(node, 5),
+      foreign: maybe(foreign, 3),
+    })
+    .map((scenario) => compact(onItsNodes(scenario as Scenario)));
+
+/** Whatever names a node that is not there names another; so the number of nodes can shrink by itself. */
+function onItsNodes(scenario: Scenario): Scenario {
+  const { nodes, pods: some, natTo } = scenario;
+  return {
+    ...scenario,
+    pods: some.map((pod) => ({ ...pod, node: pod.node % nodes })),
+    ...(natTo === undefined ? {} : { natTo: natTo % nodes }),
+  };
+}

@@ -1,0 +1,52 @@
+/**
+ * How often the walk is right: random Worlds are built on the kernel and every client dials every address for real.
+ * `npm run -s bench -- accuracy [--worlds N] [--seed S] [--mode M]…`. The peer is the bound: all answers agree, fewer than
+ * 1 % are unknown. `n` is the number of cases: a client, an address, a protocol. Exit code 1 if anything differs.
+ */
+import { parseArgs } from 'node:util';
+import type { Mode } from '../test/prove/arbitrary.ts';
+import { hunt, shrink } from '../test/prove/hunt.ts';
+import { report } from './report.ts';
+
+const MODES: readonly Mode[] = ['nftables', 'iptables'];
+
+export async function run(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      worlds: { type: 'string', default: '100' },
+      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      mode: { type: 'string', multiple: true, default: [...MODES] },
+    },
+  });
+  const modes = MODES.filter((mode) => values.mode.includes(mode));
+  const options = { worlds: Number(values.worlds), seed: Number(values.seed), modes };
+  const began = performance.now();
+  const { worlds, cases, probes, agreed, unknown, found } = await hunt(options);
+  const seconds = (performance.now() - began) / 1000;
+  const share = (count: number) => (100 * count) / cases;
+  const how = `${worlds} worlds, seed ${options.seed}`;
+  report({
+    name: `agreed, ${how}`,
+    ours: share(agreed),
+    peer: 100,
+    unit: '%',
+    n: cases,
+    smallerIsBetter: false,
+  });
+  report({ name: `unknown, ${how}`, ours: share(unknown), peer: 1, unit: '%', n: cases });
+  process.stderr.write(
+    `cases ${cases}, connections ${probes}, agreed ${agreed}, unknown ${unknown}, differing worlds ${found.length}, seed ${options.seed}, ${seconds.toFixed(0)} s\n`,
+  );
+  for (const { at, scenario, differences } of found) {
+    process.stderr.write(
+      `\nWorld ${at}: ${JSON.stringify(scenario)}\n${differences.slice(0, 5).join('\n')}\n`,
+    );
+  }
+  const [first] = found;
+  if (first === undefined) return;
+  process.stderr.write(
+    `\nWorld ${first.at} shrunk: ${JSON.stringify(await shrink(options, first, 60_000))}\n`,
+  );
+  process.exitCode = 1;
+}
