@@ -39,12 +39,12 @@ const pods: fc.Arbitrary<ScenarioPod[]> = fc.array(
   fc
     .record({
       node,
-      app: fc.constantFrom('a' as const, 'a' as const, 'b' as const, 'client' as const),
+      app: fc.constantFrom('a' as const, 'a' as const, 'a' as const, 'b' as const, 'client' as const),
       hostNetwork: maybe(fc.constant(true), 5),
       state: maybe(fc.constantFrom('notReady' as const, 'terminating' as const, 'drained' as const), 4),
     })
     .map(compact) as fc.Arbitrary<ScenarioPod>,
-  { minLength: 1, maxLength: 7 },
+  { minLength: 1, maxLength: 8 },
 );
 
 const CCE = 'kubernetes.io/elb';
@@ -66,7 +66,14 @@ const sourceRanges = fc.subarray(
 const service: fc.Arbitrary<ScenarioService> = fc
   .record({
     type: fc.constantFrom('NodePort' as const, 'LoadBalancer' as const, 'ClusterIP' as const),
-    app: fc.constantFrom('a' as const, 'a' as const, 'b' as const, 'nobody' as const),
+    app: fc.constantFrom(
+      'a' as const,
+      'a' as const,
+      'a' as const,
+      'a' as const,
+      'b' as const,
+      'nobody' as const,
+    ),
     ports: fc.array(
       fc.record({
         protocol: fc.constantFrom('TCP' as const, 'UDP' as const),
