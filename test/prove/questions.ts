@@ -46,10 +46,19 @@ function targetsOf(scenario: Scenario, cluster: Cluster): Target[] {
     ...podTargets(scenario, cluster),
     ...cluster.nodes.map(({ facts }) => tcp(facts.address, CLOSED)),
     tcp(Addr.parse('10.247.9.9'), 80),
-    ...(scenario.natTo === undefined ? [] : [tcp(Addr.parse(GATEWAY), 80), tcp(Addr.parse(GATEWAY), 81)]),
+    ...(scenario.natTo === undefined ? [] : gatewayTargets(scenario)),
     ...(scenario.hasVpcServer === true ? [tcp(Addr.parse(VPC_SERVER), OPEN)] : []),
   ];
-  return [...new Map(targets.map((one) => [`${one.protocol} ${one.to} ${one.port}`, one])).values()];
+  const byAddress = Map.groupBy(targets, ({ protocol, to, port }) => `${protocol} ${to} ${port}`);
+  // Two Services may claim one address.
+  return [...byAddress.values()].flatMap(([first, ...more]) =>
+    first === undefined ? [] : [{ ...first, isSticky: [first, ...more].some(({ isSticky }) => isSticky) }],
+  );
+}
+
+function gatewayTargets({ services }: Scenario): Target[] {
+  const gateway = Addr.parse(GATEWAY);
+  return [{ ...tcp(gateway, 80), isSticky: services[0]?.affinity === true }, tcp(gateway, 81)];
 }
 
 const tcp = (to: Addr, port: number): Target => ({ to, port: portOf(port), protocol: 'TCP' });
