@@ -105,6 +105,16 @@ const match = fc.oneof(
       ),
     )
     .map(([no, set]) => `-m set ${no}--match-set ${set}`),
+  fc
+    .tuple(
+      not,
+      fc.constantFrom('ctorigdst', 'ctorigsrc', 'ctreplsrc', 'ctrepldst'),
+      fc.constantFrom('10.9.9.9', '10.0.2.0/24'),
+    )
+    .map(([no, end, prefix]) => `-m conntrack ${no}--${end} ${prefix}`),
+  fc
+    .tuple(not, fc.constantFrom('dports 80,443', 'ports 70:80,8080', 'sports 80'))
+    .map(([no, ports]) => `-p tcp -m multiport ${no}--${ports}`),
   fc.constant('-m statistic --mode random --probability 0.50000000000'),
 );
 

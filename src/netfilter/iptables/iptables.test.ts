@@ -6,6 +6,7 @@ import {
   AddrType,
   Comment,
   Conntrack,
+  ConntrackEnd,
   Destination,
   DnatTo,
   DropPacket,
@@ -23,6 +24,7 @@ import {
   Mark,
   MasqueradeTarget,
   MatchSet,
+  MultiPort,
   OutInterface,
   onePort,
   parseIptablesRule,
@@ -86,6 +88,27 @@ const module: fc.Arbitrary<IptablesMatch> = fc.oneof(
   fc
     .tuple(fc.uniqueArray(fc.constantFrom('NEW', 'RELATED', 'ESTABLISHED', 'DNAT'), { minLength: 1 }), not)
     .map(([states, no]) => Conntrack(states as Conntrack['states'], no)),
+  fc
+    .tuple(
+      fc.constantFrom('original' as const, 'reply' as const),
+      fc.constantFrom('source' as const, 'destination' as const),
+      prefix,
+      not,
+    )
+    .map(([direction, side, one, no]) => ConntrackEnd(direction, side, one, no)),
+  fc
+    .tuple(
+      fc.constantFrom('sports' as const, 'dports' as const, 'ports' as const),
+      fc.array(range, { minLength: 1, maxLength: 5 }),
+      not,
+    )
+    .map(([side, ranges, no]) =>
+      MultiPort(
+        side,
+        ranges.map(({ from, to }) => ({ from, to })),
+        no,
+      ),
+    ),
   fc.tuple(mask, mask, not).map(([value, bits, no]) => Mark(value, bits, no)),
   fc.double({ min: 0, max: 1, noNaN: true }).map(Statistic),
   fc

@@ -6,10 +6,12 @@ import {
   BridgeInput,
   Comment,
   Conntrack,
+  ConntrackEnd,
   type ConntrackState,
   type IptablesMatch,
   Mark,
   MatchSet,
+  MultiPort,
   type PortRange,
   Recent,
   Statistic,
@@ -66,8 +68,10 @@ const MODULES: Readonly<Record<string, (options: readonly Option[]) => IptablesM
   },
   conntrack: (options) => {
     const option = only(options, '--ctstate');
-    return option && Conntrack((option.values[0] ?? '').split(',') as ConntrackState[], option.not);
+    if (option === undefined) return conntrackEnd(options);
+    return Conntrack((option.values[0] ?? '').split(',') as ConntrackState[], option.not);
   },
+  multiport,
   mark: (options) => {
     const option = only(options, '--mark');
     const masked = parseMasked(option?.values[0]);
@@ -111,6 +115,34 @@ function transport(module: TransportPorts['module'], options: readonly Option[])
     else return undefined;
   }
   return TransportPorts(module, ports);
+}
+
+function conntrackEnd(options: readonly Option[]): ConntrackEnd | undefined {
+  const [option] = options;
+  const [, direction, side] = /^--ct(orig|repl)(src|dst)$/.exec(option?.name ?? '') ?? [];
+  const prefix = parsePrefix(option?.values[0] ?? '');
+  if (option === undefined || options.length !== 1 || side === undefined || prefix === undefined)
+    return undefined;
+  return ConntrackEnd(
+    direction === 'orig' ? 'original' : 'reply',
+    side === 'src' ? 'source' : 'destination',
+    prefix,
+    option.not,
+  );
+}
+
+function multiport(options: readonly Option[]): MultiPort | undefined {
+  const [option] = options;
+  const [, side] = /^--(sports|dports|ports)$/.exec(option?.name ?? '') ?? [];
+  if (option === undefined || options.length !== 1 || side === undefined) return undefined;
+  const ranges = (option.values[0] ?? '').split(',').map((one) => rangeOf({ ...option, values: [one] }));
+  const known = ranges.filter((range) => range !== undefined);
+  if (known.length !== ranges.length) return undefined;
+  return MultiPort(
+    side as MultiPort['side'],
+    known.map(({ from, to }) => ({ from, to })),
+    option.not,
+  );
 }
 
 function rangeOf({ values, not }: Option): PortRange | undefined {

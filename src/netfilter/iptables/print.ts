@@ -57,6 +57,14 @@ function printMatch(match: IptablesMatch): string {
       return `-m addrtype ${unless(match.not)}--${match.side}-type ${match.type}`;
     case 'Conntrack':
       return `-m conntrack ${unless(match.not)}--ctstate ${match.states.join(',')}`;
+    case 'ConntrackEnd': {
+      const option = `ct${match.direction === 'original' ? 'orig' : 'repl'}${match.side === 'source' ? 'src' : 'dst'}`;
+      // It prints an address alone where the prefix holds just that.
+      const prefix = match.prefix.isHost ? match.prefix.addr.text : match.prefix.text;
+      return `-m conntrack ${unless(match.not)}--${option} ${prefix}`;
+    }
+    case 'MultiPort':
+      return `-m multiport ${unless(match.not)}--${match.side} ${match.ranges.map(printRange).join(',')}`;
     case 'Mark':
       return `-m mark ${unless(match.not)}--mark ${printMarkWithMask(match.value, match.mask)}`;
     case 'Statistic':
@@ -80,7 +88,10 @@ function printMatch(match: IptablesMatch): string {
 }
 
 const printPorts = (option: string, ports: PortRange): string =>
-  `${unless(ports.not)}${option} ${ports.from === ports.to ? ports.from : `${ports.from}:${ports.to}`}`;
+  `${unless(ports.not)}${option} ${printRange(ports)}`;
+
+const printRange = ({ from, to }: Omit<PortRange, 'not'>): string =>
+  from === to ? `${from}` : `${from}:${to}`;
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
 

@@ -23,6 +23,8 @@ export type IptablesMatch =
   | TransportPorts
   | AddrType
   | Conntrack
+  | ConntrackEnd
+  | MultiPort
   | Mark
   | Statistic
   | Recent
@@ -135,6 +137,35 @@ export type ConntrackState = 'INVALID' | 'NEW' | 'RELATED' | 'ESTABLISHED' | 'UN
 export const Conntrack = (states: readonly ConntrackState[], not = false): Conntrack => ({
   kind: 'Conntrack',
   states,
+  not,
+});
+
+/** `-m conntrack --ctorigdst` and the like: an end of the connection, as its first packet or the answer to it has it. */
+export interface ConntrackEnd {
+  readonly kind: 'ConntrackEnd';
+  readonly direction: 'original' | 'reply';
+  readonly side: 'source' | 'destination';
+  readonly prefix: Prefix;
+  readonly not: boolean;
+}
+export const ConntrackEnd = (
+  direction: ConntrackEnd['direction'],
+  side: ConntrackEnd['side'],
+  prefix: Prefix,
+  not = false,
+): ConntrackEnd => ({ kind: 'ConntrackEnd', direction, side, prefix, not });
+
+/** `-m multiport`: one of several ports or ranges; `ports` asks for the source or the destination. */
+export interface MultiPort {
+  readonly kind: 'MultiPort';
+  readonly side: 'sports' | 'dports' | 'ports';
+  readonly ranges: readonly Omit<PortRange, 'not'>[];
+  readonly not: boolean;
+}
+export const MultiPort = (side: MultiPort['side'], ranges: MultiPort['ranges'], not = false): MultiPort => ({
+  kind: 'MultiPort',
+  side,
+  ranges,
   not,
 });
 

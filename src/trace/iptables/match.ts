@@ -4,6 +4,7 @@ import type {
   ConntrackState,
   IptablesMatch,
   MatchSet,
+  MultiPort,
   PortRange,
   Recent,
   TransportPorts,
@@ -59,6 +60,14 @@ function testOf(match: IptablesMatch, sets: Sets): Test {
     }
     case 'Conntrack':
       return conntrackTest(match);
+    case 'ConntrackEnd': {
+      const { direction, side, prefix, not } = match;
+      // Of a packet without a connection nothing holds, turned round or not (conntrack_mt in xt_conntrack.c).
+      return ({ packet: { connection } }) =>
+        connection !== undefined && prefix.contains(connection[direction][side]) !== not;
+    }
+    case 'MultiPort':
+      return multiPortTest(match);
     case 'Mark':
       return ({ packet }) => ((packet.mark & match.mask) >>> 0 === match.value) !== match.not;
     case 'Statistic': {
@@ -131,6 +140,16 @@ function portsTest({ module, source, destination }: TransportPorts): Test {
     packet.protocol === module &&
     within(source, packet.sourcePort) &&
     within(destination, packet.destinationPort);
+}
+
+function multiPortTest({ side, ranges, not }: MultiPort): Test {
+  const has = (port: number) => ranges.some(({ from, to }) => port >= from && port <= to);
+  return ({ packet }) => {
+    if (packet.content === 'error') return false;
+    const bySource = side !== 'dports' && has(packet.sourcePort);
+    const byDestination = side !== 'sports' && has(packet.destinationPort);
+    return (bySource || byDestination) !== not;
+  };
 }
 
 function conntrackTest({ states, not }: Conntrack): Test {
