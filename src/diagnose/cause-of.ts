@@ -101,6 +101,17 @@ const notOwned: Recogniser = (situation) => {
   );
 };
 
+const border: Recogniser = ({ client, request, cluster }) => {
+  if (client?.role === 'client') {
+    return recognised('FL042', `${request.to} is no address that the gateway knows from outside`);
+  }
+  const { vpcCIDR } = cluster.profile;
+  return recognised(
+    'FL042',
+    `${request.to} is outside of ${vpcCIDR}, and ${request.from} leaves with no elastic address`,
+  );
+};
+
 const byRule: readonly Recogniser[] = [
   onlyBack(lostReply),
   foreignRule,
@@ -134,7 +145,7 @@ const RECOGNISERS: Readonly<Record<Reason, readonly Recogniser[]>> = {
   rejectedByRule: byRule,
   emptyVirtualServer: [withoutEndpoints, keptLocal],
   sourceCheck: [fromCapturedAddress, sentOnUnmasqueraded, outsideTunnel, notOwned],
-  noElasticAddress: noWay,
+  noElasticAddress: [natGateway, clusterIPFromOutside, onlyBack(lostReply), border],
   martianSource: [martian, fromCapturedAddress, sentOnUnmasqueraded, ...noWay],
   martianDestination: noWay,
   reversePathFilter: [

@@ -54,4 +54,11 @@ export const BESIDE_CAUSES = {
       'A machine forwarded a packet and left the source as it was, and the VPC takes from a machine only what comes from its own addresses.',
     shownBy: 'connection',
   },
+  FL042: {
+    name: 'noElasticAddress',
+    title: 'across the border of the VPC without an elastic address',
+    explanation:
+      'From outside nobody reaches a private address, and a machine without an elastic address does not get out.',
+    shownBy: 'connection',
+  },
 } as const satisfies Readonly<Record<string, CauseEntry>>;

@@ -37,4 +37,11 @@ export const POLICY_CAUSES = {
       "internalTrafficPolicy is Local, so the clusterIP leads to endpoints of the client's own node only, and it has none.",
     shownBy: 'connection',
   },
+  FL043: {
+    name: 'takenForLocalPod',
+    title: 'policy Local: a pod of another node is taken for a local one',
+    explanation:
+      'kube-proxy knows local pods by the range of the whole cluster, so a node without an endpoint sends on what comes from any pod, and masquerades nothing.',
+    shownBy: 'connection',
+  },
 } as const satisfies Readonly<Record<string, CauseEntry>>;

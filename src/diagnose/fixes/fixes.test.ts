@@ -77,6 +77,7 @@ const OFFERED: readonly (readonly [CauseCode, readonly string[]])[] = [
   ['FL022', ['set targetPort: 80, which the pod declares']],
   ['FL023', [NAME, 'admit 10.0.0.0/16 in loadBalancerSourceRanges']],
   ['FL024', []],
+  ['FL042', ['dial n1 by its elastic address: 100.64.1.1:30080']],
   ['FL038', ['dial the node port of svc/default/web: 192.168.0.11:30080']],
 ];
 

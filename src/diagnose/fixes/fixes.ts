@@ -16,7 +16,7 @@ import { type Cluster, clusterFrom, type Inventory } from '../../world/from-obje
 import { causeOf } from '../cause-of.ts';
 import { Situation } from '../recognise/situation.ts';
 import { changed, type Source } from './apply.ts';
-import { clusterIP, privateAddress, published, servingNode } from './candidates/dial.ts';
+import { clusterIP, otherSide, published, servingNode } from './candidates/dial.ts';
 import { clientElsewhere, podOnNode } from './candidates/placement.ts';
 import { localDetector, masqueradeAll, otherMode, otherVersion } from './candidates/profile.ts';
 import {
@@ -35,7 +35,7 @@ export type { Fix, ObjectPatch, Patch } from './fix.ts';
 /** What costs least stands first. */
 const CANDIDATES: readonly Candidate[] = [
   clusterIP,
-  privateAddress,
+  otherSide,
   declaredPort,
   servingNode,
   published,

@@ -1,4 +1,6 @@
 import type { ObjectMeta, Service } from '../../kube/objects.ts';
+import { CLOUD_FACTS, holds } from '../../world/from-objects/cloud-facts.ts';
+import type { Cloud, ClusterProfile } from '../../world/profile.ts';
 import { annotationOf, type Linted, type LintSet } from './lint-set.ts';
 
 /** Annotations by which a cloud is told which balancer to use, and how. */
@@ -59,18 +61,34 @@ export const isDedicatedElb = (service: Linted<Service>): boolean =>
   isLoadBalancer(service) &&
   ['performance', 'dedicated'].includes(annotationOf(service, KEYS.cceClass) ?? '');
 
-/** Whether kube-proxy leaves the balancer's address alone by CCE's rules; policy Local on a dedicated one sets it by itself. */
-export function passesThrough(service: Linted<Service>): boolean {
-  const said = annotationOf(service, KEYS.ccePassThrough);
-  if (said !== undefined) return said === 'true' || said === 'onlyLocal';
-  return isLocal(service) && isDedicatedElb(service);
+/** The cloud whose words the annotations are, where no profile says. */
+function cloudOf({ object }: Linted<Service>, profile: ClusterProfile | undefined): Cloud {
+  if (profile !== undefined) return profile.cloud;
+  const keys = Object.keys(object.metadata?.annotations ?? {});
+  if (keys.some((key) => key.startsWith(CCE))) return 'cce';
+  if (keys.some((key) => key.startsWith(ACK))) return 'ack';
+  return keys.some((key) => /\.cloud\.tencent\.com\/|\/tke-|\/qcloud-/.test(key)) ? 'tke' : 'generic';
 }
 
+/** What a cluster is that nobody has described: one in which the network and the mode decide nothing. */
+const UNKNOWN: Pick<ClusterProfile, 'network' | 'proxyMode'> = { network: 'vpc', proxyMode: 'iptables' };
+
+/** Whether a fact about clouds holds for the Service. */
+function factHolds(
+  service: Linted<Service>,
+  { profile }: Pick<LintSet, 'profile'>,
+  fact: 'notCaptured' | 'toPods',
+): boolean {
+  return holds(CLOUD_FACTS[cloudOf(service, profile)][fact], service.object, profile ?? UNKNOWN);
+}
+
+/** Whether kube-proxy leaves the balancer's address alone; policy Local on CCE's dedicated one brings that by itself. */
+export const passesThrough = (service: Linted<Service>, set: Pick<LintSet, 'profile'>): boolean =>
+  factHolds(service, set, 'notCaptured');
+
 /** Whether kube-proxy takes the balancer's address for the cluster's own. */
-export function isCaptured(service: Linted<Service>): boolean {
-  if (!isLoadBalancer(service) || passesThrough(service)) return false;
-  if (annotationOf(service, KEYS.cceClass) === 'dnat') return false;
-  if (annotationOf(service, KEYS.ackHostname) !== undefined) return false;
+export function isCaptured(service: Linted<Service>, set: Pick<LintSet, 'profile'>): boolean {
+  if (!isLoadBalancer(service) || passesThrough(service, set)) return false;
   const ingress = service.object.status?.loadBalancer?.ingress;
   // Without a status yet, clouds write an address.
   if (ingress === undefined || ingress.length === 0) return true;
@@ -78,15 +96,8 @@ export function isCaptured(service: Linted<Service>): boolean {
 }
 
 /** Whether the balancer sends to pods and not to node ports. */
-export function sendsToPods(service: Linted<Service>, { profile }: LintSet): boolean {
-  if (annotationOf(service, KEYS.tkeDirect) === 'true') return true;
-  if (annotationOf(service, KEYS.ackBackendType) === 'eni') return true;
-  if (profile?.network !== 'eni') return false;
-  return (
-    (profile.cloud === 'cce' && isDedicatedElb(service)) ||
-    (profile.cloud === 'ack' && annotationOf(service, KEYS.ackBackendType) === undefined)
-  );
-}
+export const sendsToPods = (service: Linted<Service>, set: Pick<LintSet, 'profile'>): boolean =>
+  factHolds(service, set, 'toPods');
 
 /** Under IPVS an address is captured with all its ports, but for TKE, which does not bind it. Unknown modes may be IPVS. */
 export const mayCaptureWhole = ({ profile }: LintSet): boolean =>

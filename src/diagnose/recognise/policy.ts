@@ -43,25 +43,40 @@ const externalPolicy: Recogniser = (situation) => {
   return recognised(outcome.reason === 'emptyVirtualServer' ? 'FL002' : 'FL001', because);
 };
 
-/** IPVS since 1.24 sends on from a node without an endpoint, and rewrites no source. */
-export const sentOnUnmasqueraded: Recogniser = (situation): Recognised | undefined => {
-  const { cluster, dialled, clientNode, request, outcome } = situation;
-  const { proxyMode, kubernetesVersion } = cluster.profile;
-  if (proxyMode !== 'ipvs' || !isAtLeast(kubernetesVersion, 1, 24)) return undefined;
+/** A node without an endpoint sends on all the same, and rewrites no source. */
+export const sentOnUnmasqueraded: Recogniser = (situation) => {
+  const { proxyMode, kubernetesVersion } = situation.cluster.profile;
+  if (proxyMode !== 'ipvs') return takenForLocal(situation);
+  return isAtLeast(kubernetesVersion, 1, 24) ? sentOnByIpvs(situation) : undefined;
+};
+
+const sentOnByIpvs: Recogniser = (situation): Recognised | undefined => {
+  const { dialled, clientNode, request, outcome } = situation;
   const node = localWithoutEndpoint(situation);
   if (node === undefined || dialled === undefined) return undefined;
-  if (situation.elasticOwner(request.to) === clientNode && clientNode !== undefined) {
-    return ownElasticAddress(situation);
-  }
-  const isOwn = node === clientNode && situation.isNode(request.from);
+  const own = ownElasticAddress(situation);
+  if (own !== undefined) return own;
   const endpoint = outcome.endpoint?.host ?? namesText(situation.readyNodes);
-  return isOwn
-    ? recognised(
-        'FL018',
-        `${node} sends its own packet to ${endpoint} as it is, and the answer has no way back`,
-      )
-    : recognised(
-        'FL003',
-        `${node} runs no endpoint of ${serviceText(dialled)}: it sends on to ${endpoint} and rewrites no source, so the answer does not pass ${node}`,
-      );
+  if (node === clientNode && situation.isNode(request.from)) {
+    return recognised(
+      'FL018',
+      `${node} sends its own packet to ${endpoint} as it is, and the answer has no way back`,
+    );
+  }
+  return recognised(
+    'FL003',
+    `${node} runs no endpoint of ${serviceText(dialled)}: it sends on to ${endpoint} and rewrites no source, so the answer does not pass ${node}`,
+  );
+};
+
+/** The short cut for pods of the node, open to a pod of another one: both have addresses of the cluster's range. */
+const takenForLocal: Recogniser = (situation) => {
+  const { cluster, client, clientNode, rewriter, request } = situation;
+  const node = localWithoutEndpoint(situation);
+  if (node === undefined || node !== rewriter || client?.role !== 'pod' || clientNode === node)
+    return undefined;
+  return recognised(
+    'FL043',
+    `${node} takes ${request.from} of ${clientNode} for a pod of its own (detectLocalMode ${cluster.profile.detectLocal}), so it sends on and masquerades nothing`,
+  );
 };

@@ -19,17 +19,17 @@ export const clusterIP: Candidate = function* (situation) {
   };
 };
 
-/** The private address of the node whose elastic one was dialled. */
-export const privateAddress: Candidate = function* (situation) {
-  const { request, cluster, clientNode } = situation;
-  const owner = situation.elasticOwner(request.to);
-  const node = cluster.nodes.find(({ facts }) => facts.name === owner);
-  if (node === undefined || clientNode === undefined) return;
-  const dial = new Endpoint(node.facts.address, request.port).text;
-  yield {
-    ...dialling(situation, node.facts.address),
-    title: `dial ${node.facts.name} by its private address: ${dial}`,
-  };
+/** The other address of the machine that was dialled: the private one inside, the elastic one outside. */
+export const otherSide: Candidate = function* (situation) {
+  const { request, cluster, client } = situation;
+  const machines = [...cluster.nodes.map(({ facts }) => facts), ...cluster.balancers];
+  for (const { name, address, elastic } of machines) {
+    const isOutside = client?.role === 'client';
+    const [wrong, right, side] = isOutside ? [address, elastic, 'elastic'] : [elastic, address, 'private'];
+    if (right === undefined || wrong?.equals(request.to) !== true) continue;
+    const dial = new Endpoint(right, request.port).text;
+    yield { ...dialling(situation, right), title: `dial ${name} by its ${side} address: ${dial}` };
+  }
 };
 
 /** A node that runs an endpoint. */

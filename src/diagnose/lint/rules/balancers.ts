@@ -22,7 +22,7 @@ export function* idAndAutocreate(set: LintSet): Generator<Finding> {
 export function* sharedWithIngress(set: LintSet): Generator<Finding> {
   if (!mayCaptureWhole(set)) return;
   for (const [id, services] of balancers(set)) {
-    const capturing = services.filter((service) => !passesThrough(service));
+    const capturing = services.filter((service) => !passesThrough(service, set));
     for (const ingress of set.ingresses) {
       const on = balancerIdOf(ingress);
       if (on?.id !== id || capturing.length === 0) continue;
@@ -42,8 +42,8 @@ export function* sharedWithIngress(set: LintSet): Generator<Finding> {
 export function* passThroughDiffers(set: LintSet): Generator<Finding> {
   if (!mayCaptureWhole(set)) return;
   for (const [id, services] of balancers(set)) {
-    const through = services.filter(passesThrough);
-    const captured = services.filter((service) => !passesThrough(service));
+    const through = services.filter((service) => passesThrough(service, set));
+    const captured = services.filter((service) => !passesThrough(service, set));
     const [victim] = through;
     if (victim === undefined || captured.length === 0) continue;
     const said = annotationOf(victim, KEYS.ccePassThrough) !== undefined;
@@ -74,7 +74,7 @@ export function* portRanges(set: LintSet): Generator<Finding> {
   if (!mayCaptureWhole(set)) return;
   for (const service of set.services.filter(isLoadBalancer)) {
     const ranges = annotationOf(service, KEYS.ccePortRanges);
-    if (ranges === undefined || passesThrough(service)) continue;
+    if (ranges === undefined || passesThrough(service, set)) continue;
     yield {
       code: 'FL015',
       severity: 'warning',

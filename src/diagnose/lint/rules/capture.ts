@@ -36,7 +36,7 @@ const BYTE_CHANGERS: readonly { readonly key: string; readonly changes: (value: 
 
 /** FL017: clients inside get what the pod speaks, not what the balancer speaks. */
 export function* bypassedListener(set: LintSet): Generator<Finding> {
-  for (const service of set.services.filter(isCaptured)) {
+  for (const service of set.services.filter((one) => isCaptured(one, set))) {
     const changer = BYTE_CHANGERS.find(({ key, changes }) => changes(annotationOf(service, key) ?? ''));
     if (changer === undefined) continue;
     yield {

@@ -105,7 +105,7 @@ const declaredText = (pod: PodSource): string =>
 
 /** FL023: who dials the captured address from inside is subject to the ranges as well. */
 export function* sourceRanges(set: LintSet): Generator<Finding> {
-  for (const service of set.services.filter(isCaptured)) {
+  for (const service of set.services.filter((one) => isCaptured(one, set))) {
     const ranges = (service.object.spec?.loadBalancerSourceRanges ?? []).map((text) =>
       Prefix.parse(text.trim()),
     );
