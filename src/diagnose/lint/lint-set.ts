@@ -1,6 +1,10 @@
+import { Fault } from '../../fault/fault.ts';
 import type { Node, ObjectMeta, Pod, PodSpec, Service } from '../../kube/objects.ts';
 import { nameOf } from '../../kube/objects.ts';
 import { isFinished, isReady } from '../../kube/pod-state.ts';
+import { decodeStruct, TypeMismatch } from '../../kube/schema/decode.ts';
+import type { JsonObject } from '../../kube/schema/json.ts';
+import { parseApiVersion, schemaOfKind } from '../../kube/schema/model.ts';
 import { hasSelector } from '../../kube/service-endpoints.ts';
 import type { FieldPath, Manifest } from '../../world/from-objects/manifests.ts';
 import type { ClusterProfile } from '../../world/profile.ts';
@@ -34,16 +38,18 @@ export class LintSet {
   readonly pods: readonly PodSource[];
   readonly ingresses: readonly Linted<{ readonly metadata?: ObjectMeta }>[];
 
-  constructor(manifests: readonly Manifest[], profile?: ClusterProfile) {
-    const of = <T>(kind: string): Linted<T>[] =>
+  /** Throws {@link Fault} FE006 that names file and line of a value of the wrong type. */
+  constructor(written: readonly Manifest[], profile?: ClusterProfile) {
+    const manifests = written.map(typed);
+    const of = <T>(kind: string, api: RegExp = CORE): Linted<T>[] =>
       manifests
-        .filter(({ value }) => value.kind === kind)
+        .filter(({ value }) => value.kind === kind && api.test(String(value.apiVersion)))
         .map((manifest) => ({ manifest, object: manifest.value as T }));
     this.profile = profile;
     this.profileManifest = manifests.find(({ value }) => value.kind === 'ClusterProfile');
     this.services = of<Service>('Service');
     this.nodes = of<Node>('Node').map(({ object }) => object);
-    this.ingresses = of('Ingress');
+    this.ingresses = of('Ingress', INGRESSES);
     this.pods = manifests.flatMap(podSourceOf).filter((pod) => pod !== undefined);
   }
 
@@ -83,6 +89,29 @@ export const annotationOf = (
 /** Where an annotation stands. */
 export const annotationPath = (key: string): FieldPath => ['metadata', 'annotations', key];
 
+/** Other groups have kinds of the same names: Knative's Service is none of ours. */
+const CORE = /^v1$/;
+const INGRESSES = /^(networking\.k8s\.io|extensions)\//;
+const WORKLOADS = /^(apps|batch)\//;
+
+/** The manifest with a value of the shape its kind has; kinds we have no schema of stay as they are. */
+function typed(manifest: Manifest): Manifest {
+  const { apiVersion, kind } = manifest.value;
+  if (typeof apiVersion !== 'string' || typeof kind !== 'string') return manifest;
+  const schema = schemaOfKind({ ...parseApiVersion(apiVersion), kind });
+  if (schema === undefined) return manifest;
+  try {
+    const { object } = decodeStruct(schema, manifest.value as JsonObject);
+    return { ...manifest, value: { ...object, apiVersion, kind } };
+  } catch (error) {
+    if (!(error instanceof TypeMismatch)) throw error;
+    const path = /\.([\w.]+) of type/.exec(error.message)?.[1]?.split('.') ?? [];
+    throw new Fault('FE006', `${manifest.place(path)}: ${error.message}`, 'correct the type', {
+      cause: error,
+    });
+  }
+}
+
 const TEMPLATED = new Set(['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job']);
 
 interface Templated {
@@ -91,12 +120,12 @@ interface Templated {
 }
 
 function podSourceOf(manifest: Manifest): PodSource | undefined {
-  const { kind } = manifest.value;
-  if (kind === 'Pod') return podItself(manifest.value as Pod, manifest);
-  if (typeof kind !== 'string' || !TEMPLATED.has(kind)) return undefined;
+  const { apiVersion, kind } = manifest.value;
+  if (kind === 'Pod' && apiVersion === 'v1') return podItself(manifest.value as Pod, manifest);
+  if (!TEMPLATED.has(String(kind)) || !WORKLOADS.test(String(apiVersion))) return undefined;
   const { metadata, spec } = manifest.value as Templated;
   return {
-    what: `${kind} ${namespaceOr(metadata)}/${metadata?.name ?? ''}`,
+    what: `${String(kind)} ${namespaceOr(metadata)}/${metadata?.name ?? ''}`,
     namespace: namespaceOr(metadata),
     labels: spec?.template?.metadata?.labels ?? {},
     spec: spec?.template?.spec,

@@ -26,9 +26,9 @@ ${spec
   .join('\n')}
 `;
 
-const nodes = ['n1', 'n2'].map((name) => `\nkind: Node\nmetadata: {name: ${name}}\n`);
+const nodes = ['n1', 'n2'].map((name) => `\napiVersion: v1\nkind: Node\nmetadata: {name: ${name}}\n`);
 const pod = (name: string, node: string, more = '') =>
-  `\nkind: Pod\nmetadata: {name: ${name}, labels: {app: web}}\nspec: {nodeName: ${node}, containers: [{name: c}]}\n${more}`;
+  `\napiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, labels: {app: web}}\nspec: {nodeName: ${node}, containers: [{name: c}]}\n${more}`;
 
 const found = (documents: readonly string[], spec?: ProfileSpec) =>
   lint(parseManifests('x.yaml', documents.join('---\n')), spec && profileOf(spec)).map(
@@ -123,7 +123,7 @@ const CASES: readonly Case[] = [
   {
     what: 'a node port that a process of the node has',
     documents: [
-      '\nkind: Pod\nmetadata: {name: agent}\nspec: {hostNetwork: true, containers: [{name: c, ports: [{containerPort: 30080}]}]}\n',
+      '\napiVersion: v1\nkind: Pod\nmetadata: {name: agent}\nspec: {hostNetwork: true, containers: [{name: c, ports: [{containerPort: 30080}]}]}\n',
       service('type: NodePort\nselector: {}\nports: [{port: 80, nodePort: 30080}]').replace(
         '  selector: {app: web}\n',
         '',
@@ -160,7 +160,7 @@ const CASES: readonly Case[] = [
     what: 'an Ingress on the balancer of a Service',
     documents: [
       service(CLUSTER, elb('')),
-      '\nkind: Ingress\nmetadata: {name: shop, annotations: {kubernetes.io/elb.id: lb-1}}\n',
+      '\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: shop, annotations: {kubernetes.io/elb.id: lb-1}}\n',
     ],
     finds: ['warning FL014'],
   },
@@ -202,6 +202,32 @@ describe('lint', () => {
 
   const text = service('type: NodePort\nports:\n  - port: 80\n    nodePort: 80');
   const findings = lint(parseManifests('dir/x y.yaml', text));
+
+  it.each([
+    [
+      'a port that is no number',
+      service('ports: [{port: http}]'),
+      /^x\.yaml:7: json: cannot unmarshal string/,
+    ],
+    [
+      'a Service that is no map',
+      'apiVersion: v1\nkind: Service\nspec: [1]\n',
+      /^x\.yaml:3: json: cannot unmarshal array/,
+    ],
+  ])('refuses %s, with file and line', (_, text, message) => {
+    expect(() => lint(parseManifests('x.yaml', text))).toThrow(message);
+  });
+
+  it.each([
+    'apiVersion: v1\nkind: Service\nmetadata:\nspec:\n',
+    'apiVersion: v1\nkind: Service\nspec: {ports: [{}], selector: {a: b}, loadBalancerSourceRanges: [nonsense]}\n',
+    'apiVersion: apps/v1\nkind: Deployment\n',
+    'apiVersion: batch/v1\nkind: Job\nspec:\n',
+    'apiVersion: example.com/v1\nkind: Service\nspec: {ports: none}\n',
+    'kind: 3\n',
+  ])('takes what says little: %j', (text) => {
+    expect(() => lint(parseManifests('x.yaml', text), profileOf({}))).not.toThrow();
+  });
 
   it('says where, and what to do', () => {
     expect(lintText(findings)).toBe(

@@ -1,4 +1,4 @@
-import { Prefix } from '../../ip/ip.ts';
+import { readableRanges } from '../ranges.ts';
 import { type Recogniser, recognised } from './recognised.ts';
 import { namesText, serviceText } from './situation.ts';
 
@@ -33,7 +33,7 @@ export const outsideSourceRanges: Recogniser = (situation) => {
   const ranges = dialled?.service.spec?.loadBalancerSourceRanges ?? [];
   if (dialled?.by !== 'loadBalancer' || ranges.length === 0 || deciding?.direction !== 'forward')
     return undefined;
-  const prefixes = ranges.map((range) => Prefix.parse(range.trim()));
+  const prefixes = readableRanges(ranges);
   const sources = client?.interfaces.flatMap(({ addresses }) => addresses.map(({ addr }) => addr)) ?? [];
   const allowed = sources.some((addr) => prefixes.some((range) => range.contains(addr)));
   const byRanges = /source-ranges|KUBE-(PROXY-FIREWALL|FW-|SOURCE-RANGES|LOAD-BALANCER)/.test(deciding.rule);

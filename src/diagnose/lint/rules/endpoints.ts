@@ -1,5 +1,5 @@
-import { Prefix } from '../../../ip/ip.ts';
 import type { Container, Service, ServicePort } from '../../../kube/objects.ts';
+import { readableRanges } from '../../ranges.ts';
 import { isCaptured } from '../balancer.ts';
 import type { Finding } from '../finding.ts';
 import { type Linted, type LintSet, type PodSource, serviceName } from '../lint-set.ts';
@@ -106,9 +106,7 @@ const declaredText = (pod: PodSource): string =>
 /** FL023: who dials the captured address from inside is subject to the ranges as well. */
 export function* sourceRanges(set: LintSet): Generator<Finding> {
   for (const service of set.services.filter((one) => isCaptured(one, set))) {
-    const ranges = (service.object.spec?.loadBalancerSourceRanges ?? []).map((text) =>
-      Prefix.parse(text.trim()),
-    );
+    const ranges = readableRanges(service.object.spec?.loadBalancerSourceRanges ?? []);
     const { profile } = set;
     if (ranges.length === 0 || profile === undefined) continue;
     const inside = [
