@@ -3,7 +3,7 @@ import { assignment, collected } from './manifest-files.ts';
 
 /** The commands that answer from descriptions rather than from a cluster that runs. */
 export function diagnosisCommands(fairlead: Command): void {
-  worldOptions(fairlead.command('why'))
+  proofOptions(worldOptions(fairlead.command('why')))
     .description('say what becomes of a connection, by which way, and why; exit code 2 unless it is reached')
     .argument('<from>', 'pod/[ns/]name, node/name, external or vpc-host')
     .argument('<to>', 'svc/[ns/]name[:port], IP:port[/udp] or name:port')
@@ -19,7 +19,7 @@ export function diagnosisCommands(fairlead: Command): void {
     .addOption(new Option('--address <side>', "the node's or balancer's").choices(['private', 'public']))
     .addOption(new Option('-o, --output <format>').choices(['text', 'json', 'mermaid']).default('text'))
     .action(async (from, to, options) => (await import('./commands/why.ts')).why(from, to, options));
-  worldOptions(fairlead.command('matrix'))
+  proofOptions(worldOptions(fairlead.command('matrix')))
     .description('try every class of clients on every address; exit code 2 unless all are reached')
     .argument('[service]', 'svc/[ns/]name; every Service unless said')
     .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
@@ -55,6 +55,18 @@ export function diagnosisCommands(fairlead: Command): void {
     )
     .addOption(new Option('-o, --output <format>').choices(['text', 'json', 'sarif']).default('text'))
     .action(async (options) => (await import('./commands/lint.ts')).lintCommand(options));
+}
+
+/** Whether the kernel is asked as well. */
+function proofOptions(command: Command): Command {
+  return command
+    .option('--prove', 'build it of network namespaces, connect for real, and hold the answers to that')
+    .option('--keep', 'with --prove: leave what was built until ctrl-C, and say how to enter it')
+    .addOption(
+      new Option('--kernel <which>', 'with --prove: the running one, or that of a small virtual machine')
+        .choices(['auto', 'host', 'vm'])
+        .default('auto'),
+    );
 }
 
 /** Where a World comes from. */

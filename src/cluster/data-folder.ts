@@ -40,13 +40,7 @@ export class DataFolder {
 
   constructor(path: string) {
     this.path = resolve(path);
-    try {
-      mkdirSync(join(this.path, 'logs'), { recursive: true, mode: 0o700 });
-    } catch (error) {
-      const why = (error as NodeJS.ErrnoException).code ?? String(error);
-      const cure = 'name one of yours with --data';
-      throw new Fault('FE006', `the data folder ${this.path} cannot be made: ${why}`, cure, { cause: error });
-    }
+    mkdirSync(join(this.path, 'logs'), { recursive: true, mode: 0o700 });
   }
 
   get kubeconfig(): string {

@@ -28,6 +28,9 @@ export function matrixTable(cluster: Cluster, matrix: Matrix, palette: Palette):
     ...heading(cluster, matrix, palette),
     '',
     ...lines,
+    ...(cells.some(({ observed }) => observed !== undefined)
+      ? ['', palette.quiet('=  the kernel does so too    ≠  what the kernel does instead')]
+      : []),
     ...notes.lines(matrix.service, palette),
     '',
   ].join('\n');
@@ -73,9 +76,10 @@ const fromOf = (cells: readonly MatrixCell[], kind: ClientClass): string => {
 
 function cellText(cell: MatrixCell | undefined, notes: Notes): Box {
   if (cell === undefined) return { text: '-' };
-  const { verdict, cause } = cell;
+  const { verdict, cause, observed } = cell;
   const note = cause === undefined ? '' : ` [${notes.add(cell)}]`;
-  return { text: `${verdict}${note}`, verdict };
+  const seen = observed === undefined ? '' : observed.agrees ? ' =' : ` ≠ ${observed.verdict}`;
+  return { text: `${verdict}${seen}${note}`, verdict };
 }
 
 /** The distinct causes, numbered as they come. */

@@ -37,12 +37,22 @@ export interface MatrixCell {
   /** See {@link targetsOf}. */
   readonly target: string;
   readonly address: string;
+  readonly protocol: Protocol;
   /** Name or number, where the Service has several ports. */
   readonly port?: string;
   readonly verdict: AnswerVerdict;
   readonly sourceSeen: readonly string[];
   readonly endpoints: readonly string[];
   readonly cause?: CauseNote;
+  /** What the kernel made of it, where it was asked. */
+  readonly observed?: ObservedCell;
+}
+
+export interface ObservedCell {
+  readonly verdict: AnswerVerdict;
+  readonly sourceSeen: readonly string[];
+  /** It is what was foretold. */
+  readonly agrees: boolean;
 }
 
 export interface Matrix {
@@ -232,6 +242,7 @@ function cellOf(cluster: Cluster, client: Client, target: Target, causeOf: Cause
     ...(client.node === undefined ? {} : { node: client.node }),
     target: target.name,
     address: new Endpoint(to, port).text,
+    protocol,
     verdict: verdictOf(outcomes),
     sourceSeen: distinct(outcomes.flatMap(({ outcome }) => outcome.sourceSeen?.text ?? [])),
     endpoints: distinct(

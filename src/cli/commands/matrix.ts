@@ -1,29 +1,52 @@
 import { causeOf } from '../../diagnose/cause-of.ts';
-import { matrices, matrixJson } from '../../diagnose/matrix.ts';
+import { type Matrix, type MatrixCell, matrices, matrixJson } from '../../diagnose/matrix.ts';
 import { matrixTable } from '../../diagnose/matrix-table.ts';
 import { Fault } from '../../fault/fault.ts';
+import type { Question } from '../../lab/prove/prove.ts';
+import type { Cluster } from '../../world/from-objects/from-objects.ts';
 import { paletteOf } from '../colours.ts';
 import { EXIT } from '../exit.ts';
 import type { InputOptions } from '../input-options.ts';
 import { readInput } from '../inputs.ts';
+import { type ProofOptions, provenCluster, questionOf, withObserved, withProof } from '../proving.ts';
 
-export interface MatrixOptions extends InputOptions {
+export interface MatrixOptions extends InputOptions, ProofOptions {
   readonly output: 'table' | 'json';
 }
 
-/** Every class of clients on every address of one Service, or of all; exit code 2 unless all of them are reached. */
+/**
+ * Every class of clients on every address of one Service, or of all; exit code 2 unless all of them are reached, and where
+ * they are proven, as it was foretold.
+ */
 export async function matrix(service: string | undefined, options: MatrixOptions): Promise<void> {
   const { cluster, namespace } = await readInput(options);
   const found = matrices(cluster, service === undefined ? undefined : [keyOf(service, namespace)], causeOf);
-  if (options.output === 'json') {
+  const show = (all: readonly Matrix[]) => print(cluster, all, service === undefined, options);
+  if (options.prove !== true) return show(found);
+  const questions = new Map(
+    found.flatMap((one) =>
+      one.cells.flatMap((cell): [MatrixCell, Question][] => {
+        const question = questionOf(cluster, one.service, cell);
+        return question === undefined ? [] : [[cell, question]];
+      }),
+    ),
+  );
+  await withProof(provenCluster(cluster), options, [...questions.values()], (comparison) =>
+    show(withObserved(found, questions, comparison)),
+  );
+}
+
+function print(cluster: Cluster, found: readonly Matrix[], isAll: boolean, { output }: MatrixOptions): void {
+  if (output === 'json') {
     const all = found.map((one) => matrixJson(cluster, one));
-    process.stdout.write(`${JSON.stringify(service === undefined ? all : all[0], null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify(isAll ? all : all[0], null, 2)}\n`);
   } else {
     const palette = paletteOf(process.stdout);
     process.stdout.write(found.map((one) => matrixTable(cluster, one, palette)).join('\n'));
   }
   const cells = found.flatMap((one) => one.cells);
-  if (cells.some(({ verdict }) => verdict !== 'reached')) process.exitCode = EXIT.finding;
+  const isWell = ({ verdict, observed }: MatrixCell) => verdict === 'reached' && observed?.agrees !== false;
+  if (!cells.every(isWell)) process.exitCode = EXIT.finding;
 }
 
 function keyOf(text: string, namespace: string): string {

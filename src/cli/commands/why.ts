@@ -1,16 +1,21 @@
-import { answer, answerJson } from '../../diagnose/answer.ts';
+import { type Answer, answer, answerJson } from '../../diagnose/answer.ts';
 import { causeOf } from '../../diagnose/cause-of.ts';
-import { fixesFor } from '../../diagnose/fixes/fixes.ts';
+import { type Fix, fixesFor } from '../../diagnose/fixes/fixes.ts';
 import { fixesText } from '../../diagnose/fixes/text.ts';
 import { ladder } from '../../diagnose/ladder.ts';
+import type { ObservedCell } from '../../diagnose/matrix.ts';
 import { mermaid } from '../../diagnose/mermaid.ts';
-import { type Access, readQuestion, type Side } from '../../diagnose/question.ts';
+import { type Access, type Question as Asked, readQuestion, type Side } from '../../diagnose/question.ts';
+import { Fault } from '../../fault/fault.ts';
+import type { Question } from '../../lab/prove/prove.ts';
+import type { Cluster } from '../../world/from-objects/from-objects.ts';
 import { paletteOf } from '../colours.ts';
 import { EXIT } from '../exit.ts';
 import type { InputOptions } from '../input-options.ts';
 import { readInput } from '../inputs.ts';
+import { observedOf, type ProofOptions, withProof } from '../proving.ts';
 
-export interface WhyOptions extends InputOptions {
+export interface WhyOptions extends InputOptions, ProofOptions {
   readonly at?: Access;
   readonly node?: string;
   readonly address?: Side;
@@ -32,16 +37,54 @@ export async function why(from: string, to: string, options: WhyOptions): Promis
   const found = answer(cluster, question, causeOf);
   const [asked] = found.outcomes;
   const fixes = asked === undefined ? [] : fixesFor(cluster, inventory, asked.request);
-  switch (options.output) {
-    case 'json':
-      process.stdout.write(`${JSON.stringify(answerJson(found, fixes), null, 2)}\n`);
+  const show = (observed?: ObservedCell) => print(cluster, found, fixes, options.output, observed);
+  if (found.verdict !== 'reached') process.exitCode = EXIT.finding;
+  if (options.prove !== true) return show();
+  await withProof(cluster, options, connectionsOf(cluster, question), (comparison) => {
+    const { agreements, mismatches, unknowns } = comparison;
+    const all = [...agreements, ...mismatches, ...unknowns].flatMap(({ answers }) => answers);
+    if (mismatches.length > 0) process.exitCode = EXIT.finding;
+    show(observedOf(all, mismatches.length === 0));
+  });
+}
+
+/** One for each address of the target; SCTP cannot be proven. */
+function connectionsOf({ services }: Cluster, { client, target }: Asked): Question[] {
+  const { port, protocol, service } = target;
+  if (protocol === 'SCTP')
+    throw new Fault('FE006', 'SCTP cannot be proven: nobody here speaks it', 'leave --prove out');
+  const isSticky = services.get(service ?? '')?.spec?.sessionAffinity === 'ClientIP';
+  return target.addresses.map((to) => ({ from: client.host, to, port, protocol, isSticky }));
+}
+
+function print(
+  cluster: Cluster,
+  found: Answer,
+  fixes: readonly Fix[],
+  output: WhyOptions['output'],
+  observed: ObservedCell | undefined,
+): void {
+  switch (output) {
+    case 'json': {
+      const json = answerJson(found, fixes);
+      process.stdout.write(
+        `${JSON.stringify(observed === undefined ? json : { ...json, observed }, null, 2)}\n`,
+      );
       break;
+    }
     case 'mermaid':
       process.stdout.write(mermaid(found));
       break;
-    case 'text':
-      process.stdout.write(ladder(cluster, found, paletteOf(process.stdout)));
-      process.stdout.write(fixesText(fixes, paletteOf(process.stdout)));
+    case 'text': {
+      const palette = paletteOf(process.stdout);
+      process.stdout.write(ladder(cluster, found, palette));
+      if (observed !== undefined) process.stdout.write(`${observedText(observed)}\n`);
+      process.stdout.write(fixesText(fixes, palette));
+    }
   }
-  if (found.verdict !== 'reached') process.exitCode = EXIT.finding;
+}
+
+function observedText({ verdict, sourceSeen, agrees }: ObservedCell): string {
+  const seen = sourceSeen.length === 0 ? '' : ` as ${sourceSeen.join(' or ')}`;
+  return `observed: ${verdict}${seen}, ${agrees ? 'as foretold' : 'which was not foretold'}`;
 }

@@ -1,14 +1,14 @@
 import { createInterface } from 'node:readline';
 import type { Running } from '../../exec/exec.ts';
 import { Fault } from '../../fault/fault.ts';
-import type { Host, Listener, World } from '../../world/world.ts';
+import type { Host, World } from '../../world/world.ts';
 import type { Cage } from '../cage.ts';
 import { ENTER } from './namespaces-in-perl.ts';
 
 /**
  * Starts what listens in the World, all of it one process: to whoever asks it says as whom it sees him, the host's name and
- * the address at which it was asked, over TCP as an HTTP answer. Returns when it listens; it runs as long as the cage.
- * Throws {@link Fault} FE011 for a protocol it does not speak, FE005 for a port that is taken.
+ * the address at which it was asked, over TCP as an HTTP answer; SCTP it does not speak. Returns when it listens; it runs as
+ * long as the cage. Throws {@link Fault} FE005 for a port that is taken.
  */
 export async function startListeners(world: World, cage: Cage): Promise<Running | undefined> {
   const lines = [...world.hosts.values()].flatMap(listenerLines);
@@ -32,14 +32,8 @@ export async function startListeners(world: World, cage: Cage): Promise<Running 
 /** `namespace name protocol address port`, once for each listener and, with UDP, for each address of the host. */
 function listenerLines(host: Host): string[] {
   const own = host.interfaces.flatMap(({ addresses }) => addresses.map(({ addr }) => addr.text));
-  const lines = host.listeners.flatMap(({ protocol, port, addr }: Listener) => {
-    if (protocol === 'SCTP') {
-      throw new Fault(
-        'FE011',
-        `'${host.name}' listens on SCTP, which no responder speaks`,
-        'leave the port out',
-      );
-    }
+  const lines = host.listeners.flatMap(({ protocol, port, addr }) => {
+    if (protocol === 'SCTP') return [];
     // Asked at one of several addresses, a datagram socket without one would answer from whichever the route suggests.
     const everywhere = protocol === 'UDP' ? ['127.0.0.1', ...own] : ['0.0.0.0'];
     const addresses = addr === undefined ? everywhere : [addr.text];

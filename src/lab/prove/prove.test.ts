@@ -7,7 +7,7 @@ import { hostOf, type World } from '../../world/world.ts';
 import { type Cage, openCage } from '../cage.ts';
 import { CAGES } from '../cages-contract.ts';
 import { realise } from '../realise.ts';
-import { prove, type Question, startListeners, textOf } from './prove.ts';
+import { evidenceText, gatherEvidence, prove, type Question, startListeners, textOf } from './prove.ts';
 
 const profile = profileOf({ network: 'tunnel' });
 const nodes = defaultNodes(profile, 2);
@@ -106,6 +106,25 @@ describe.each(CAGES)('in a cage of $name', ({ options }) => {
     expect(unbalanced?.missing).toEqual(['reached n2 at 192.168.0.12:30080 as 192.168.0.200']);
     expect(unbalanced?.unexpected).toEqual([]);
     expect(closed?.unexpected.map(textOf)).toEqual(['refused']);
+    if (closed === undefined) throw new Error('the closed port differs');
+    const text = evidenceText(await gatherEvidence(world, cage, closed));
+    const lines = text.split('\n').map((line) => line.trim().replaceAll(/ +/g, ' '));
+    expect(lines[0]).toBe('seen: refused');
+    expect(lines[1]).toMatch(/^n2 vethac10020a out tcp SYN 192\.168\.0\.12:\d+ > 172\.16\.2\.10:80$/);
+    expect(lines[2]).toMatch(/^default\/two eth0 in tcp SYN /);
+    expect(lines[3]).toMatch(/^default\/two eth0 out tcp ACK\+RST 172\.16\.2\.10:80 > /);
+    expect(lines[4]).toMatch(/^n2 vethac10020a in tcp ACK\+RST /);
+  });
+
+  it('shows what the hosts on the way kept of a connection', async () => {
+    const [observation] = (await prove(world, await build(world), [ask(BALANCER)])).agreements;
+    if (observation === undefined) throw new Error('the balancer answers');
+    const { packets, connections, answer } = await gatherEvidence(world, cage, observation);
+    expect(answer?.verdict).toBe('reached');
+    expect(packets.map(({ host }) => host)).toEqual(
+      expect.arrayContaining(['default/client', 'n2', 'router', 'balancer']),
+    );
+    expect(connections.get('balancer')?.join()).toMatch(/dst=192\.168\.0\.200 .*dport=80 .*sport=30080/);
   });
 
   it('has a link to nowhere whose addresses are the own ones of its host', async () => {

@@ -7,10 +7,9 @@
  * Refuses: to judge what the walk calls unknown; that is counted apart.
  *
  * @example
- * const cage = await openCage();
- * await realise(world, cage);
- * await startListeners(world, cage);
- * const { agreements, mismatches, unknowns } = await prove(world, cage, questionsOf(world));
+ * const lab = await openLab(world);
+ * const { agreements, mismatches, unknowns } = await prove(world, lab.cage, questions);
+ * await lab.close();
  */
 import type { World } from '../../world/world.ts';
 import type { Cage } from '../cage.ts';
@@ -21,9 +20,12 @@ import { observe } from './observe.ts';
 
 export type { Comparison, Mismatch } from './compare.ts';
 export type { Answer, Question } from './dial.ts';
+export { type Evidence, gatherEvidence } from './evidence.ts';
+export { evidenceText } from './evidence-text.ts';
 export { type Expectation, expect, textOf } from './expectation.ts';
 export { startListeners } from './listeners.ts';
 export { type Observation, observe } from './observe.ts';
+export { type Lab, type LabOptions, openLab } from './open-lab.ts';
 export { compare };
 
 export async function prove(world: World, cage: Cage, questions: readonly Question[]): Promise<Comparison> {

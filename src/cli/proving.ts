@@ -1,0 +1,166 @@
+import { answer } from '../diagnose/answer.ts';
+import { ladder } from '../diagnose/ladder.ts';
+import type { Matrix, MatrixCell, ObservedCell } from '../diagnose/matrix.ts';
+import { withStandIns } from '../diagnose/stand-ins.ts';
+import { Endpoint } from '../ip/ip.ts';
+import {
+  type Comparison,
+  evidenceText,
+  gatherEvidence,
+  type Lab,
+  type Mismatch,
+  openLab,
+  prove,
+  type Question,
+} from '../lab/prove/prove.ts';
+import type { Cluster } from '../world/from-objects/from-objects.ts';
+import { paletteOf } from './colours.ts';
+import type { InputOptions } from './input-options.ts';
+
+/** How answers are proven: the options that `why` and `matrix` share. */
+export interface ProofOptions {
+  readonly prove?: boolean;
+  readonly keep?: boolean;
+  readonly kernel?: 'host' | 'vm' | 'auto';
+  readonly output: string;
+}
+
+const say = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
+
+/**
+ * Builds the World, asks it, tells of what differs (on standard error where the output is for a program), and shows what was found; with `--keep` the lab then
+ * stays up until this process is told to end.
+ */
+export async function withProof<T>(
+  cluster: Cluster,
+  options: ProofOptions & InputOptions,
+  questions: readonly Question[],
+  show: (comparison: Comparison) => T,
+): Promise<T> {
+  const lab = await openLab(cluster.world, { kernel: options.kernel ?? 'auto', progress: say });
+  try {
+    const comparison = await prove(cluster.world, lab.cage, questions);
+    for (const mismatch of comparison.mismatches) await tell(cluster, lab, mismatch, options);
+    const { agreements, mismatches, unknowns } = comparison;
+    const shown = show(comparison);
+    say(`proven: ${agreements.length} agree, ${mismatches.length} differ, ${unknowns.length} unknown`);
+    if (options.keep === true) await kept(cluster, lab);
+    return shown;
+  } finally {
+    await lab.close();
+  }
+}
+
+/** The World that the cells of matrices were walked in. */
+export const provenCluster = (cluster: Cluster): Cluster => withStandIns(cluster).cluster;
+
+/** Nobody here speaks SCTP, so such a cell is none of them. */
+export function questionOf(cluster: Cluster, service: string, cell: MatrixCell): Question | undefined {
+  const { protocol, from, address } = cell;
+  if (protocol === 'SCTP') return undefined;
+  const { addr, port } = Endpoint.parse(address);
+  const isSticky = cluster.services.get(service)?.spec?.sessionAffinity === 'ClientIP';
+  return { from, to: addr, port, protocol, isSticky };
+}
+
+/** The matrices with what was seen beside what was foretold, what differs first. */
+export function withObserved(
+  all: readonly Matrix[],
+  questions: ReadonlyMap<MatrixCell, Question>,
+  { agreements, mismatches, unknowns }: Comparison,
+): Matrix[] {
+  const found = new Map([...agreements, ...unknowns, ...mismatches].map((one) => [one.question, one]));
+  const wrong = new Set(mismatches.map(({ question }) => question));
+  return all.map((matrix) => {
+    const cells = matrix.cells.map((cell) => {
+      const question = questions.get(cell);
+      const observation = question === undefined ? undefined : found.get(question);
+      if (question === undefined || observation === undefined) return cell;
+      return { ...cell, observed: observedOf(observation.answers, !wrong.has(question)) };
+    });
+    const differs = ({ observed }: MatrixCell) => Number(observed?.agrees === false);
+    return { ...matrix, cells: cells.sort((a, b) => differs(b) - differs(a)) };
+  });
+}
+
+export function observedOf(answers: Mismatch['answers'], agrees: boolean): ObservedCell {
+  const [verdict = 'unknown', ...more] = new Set(answers.map((one) => one.verdict));
+  const sources = answers.flatMap((one) => (one.verdict === 'reached' ? [one.sourceSeen.text] : []));
+  return { verdict: more.length === 0 ? verdict : 'mixed', sourceSeen: [...new Set(sources)], agrees };
+}
+
+/** Both ladders, what the hosts on the way kept, and how to see it again. */
+async function tell(
+  cluster: Cluster,
+  lab: Lab,
+  mismatch: Mismatch,
+  options: ProofOptions & InputOptions,
+): Promise<void> {
+  const { question } = mismatch;
+  const { from, to, port, protocol } = question;
+  const target = new Endpoint(to, port);
+  const asked = {
+    client: { name: from, host: from, isInside: true },
+    target: { name: target.text, addresses: [to], port, protocol },
+  };
+  const isForPeople = options.output === 'text' || options.output === 'table';
+  const stream = isForPeople ? process.stdout : process.stderr;
+  const palette = paletteOf(stream);
+  const evidence = await gatherEvidence(cluster.world, lab.cage, mismatch);
+  const way = protocol === 'TCP' ? target.text : `${target}/${protocol.toLowerCase()}`;
+  // A pod that stands in for a class of clients is there in matrices alone.
+  const command = cluster.pods.has(from) || !from.includes('/') ? ['why', `host/${from}`, way] : ['matrix'];
+  const again = ['fairlead', ...command, '--prove', ...inputWords(options)].join(' ');
+  const parts = [
+    palette.bad('the kernel differs from what was foretold'),
+    ladder(cluster, answer(cluster, asked), palette),
+    evidenceText(evidence),
+    `again: ${again}`,
+    '',
+  ];
+  stream.write(`${parts.join('\n')}\n`);
+}
+
+/** The options as they were given. */
+function inputWords({
+  filename = [],
+  profile,
+  set = {},
+  namespace,
+  kubeconfig,
+  context,
+}: InputOptions): string[] {
+  const word = (name: string, value: string | undefined) => (value === undefined ? [] : [name, value]);
+  return [
+    ...filename.flatMap((path) => ['-f', path]),
+    ...word('--profile', profile),
+    ...Object.entries(set).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
+    ...word('-n', namespace),
+    ...word('--kubeconfig', kubeconfig),
+    ...word('--context', context),
+  ];
+}
+
+/** Says how to enter the lab, and waits for a signal. */
+async function kept({ world }: Cluster, { cage, kernel }: Lab): Promise<void> {
+  if (kernel === 'vm')
+    say('the lab is in a guest, which has no terminal: it stays up, but cannot be entered');
+  else {
+    say('the lab stays up until ctrl-C; enter a host (as root) with');
+    for (const { name, netns } of world.hosts.values()) {
+      const where = [
+        `--target`,
+        String(cage.pid),
+        '--mount',
+        '--pid',
+        `--net=${cage.root}/run/netns/${netns}`,
+      ];
+      say(`  ${name}: nsenter ${where.join(' ')} sh`);
+    }
+  }
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
+  });
+}
