@@ -26,6 +26,8 @@ export interface PodSource {
   readonly nodeName?: string;
   /** Undefined where the manifest does not say: a template, or a pod without a status. */
   readonly ready?: boolean;
+  /** How many pods a template makes at most; undefined for one a node (DaemonSet). */
+  readonly replicas?: number;
 }
 
 /** The manifests of one run, by what the rules ask of them. Namespaces that are left out are `default`. */
@@ -76,6 +78,15 @@ export class LintSet {
   }
 }
 
+/** How many nodes can run a pod of these at most; undefined where one runs on every node, or nothing limits them. */
+export function mostNodes(pods: readonly PodSource[]): number | undefined {
+  const counts = pods.map(({ nodeName, replicas }) => (nodeName === undefined ? replicas : 1));
+  return counts.reduce<number | undefined>(
+    (sum, count) => (sum === undefined || count === undefined ? undefined : sum + count),
+    0,
+  );
+}
+
 export const namespaceOr = (metadata: ObjectMeta | undefined): string => metadata?.namespace || 'default';
 
 export const serviceName = ({ object }: Linted<{ readonly metadata?: ObjectMeta }>): string =>
@@ -116,7 +127,10 @@ const TEMPLATED = new Set(['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet
 
 interface Templated {
   readonly metadata?: ObjectMeta;
-  readonly spec?: { readonly template?: { readonly metadata?: ObjectMeta; readonly spec?: PodSpec } };
+  readonly spec?: {
+    readonly replicas?: number;
+    readonly template?: { readonly metadata?: ObjectMeta; readonly spec?: PodSpec };
+  };
 }
 
 function podSourceOf(manifest: Manifest): PodSource | undefined {
@@ -130,6 +144,7 @@ function podSourceOf(manifest: Manifest): PodSource | undefined {
     labels: spec?.template?.metadata?.labels ?? {},
     spec: spec?.template?.spec,
     manifest,
+    ...(kind === 'DaemonSet' ? {} : { replicas: spec?.replicas ?? 1 }),
   };
 }
 

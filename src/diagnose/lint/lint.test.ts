@@ -98,6 +98,16 @@ const CASES: readonly Case[] = [
     finds: ['note FL032', 'warning FL002'],
   },
   {
+    what: 'policy Local with fewer replicas than nodes',
+    documents: [...nodes, deployment('{app: web}'), service(LOCAL)],
+    finds: ['warning FL001'],
+  },
+  {
+    what: 'policy Local and a DaemonSet',
+    documents: [...nodes, deployment('{app: web}').replace('Deployment', 'DaemonSet'), service(LOCAL)],
+    finds: [],
+  },
+  {
     what: 'internalTrafficPolicy Local with a node to spare',
     documents: [...nodes, pod('a', 'n1'), service('internalTrafficPolicy: Local\nports: [{port: 80}]')],
     finds: ['warning FL005'],

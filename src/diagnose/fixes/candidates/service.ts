@@ -1,5 +1,7 @@
+import { Prefix } from '../../../ip/ip.ts';
 import type { Pod } from '../../../kube/objects.ts';
 import { isAtLeast } from '../../../world/profile.ts';
+import { addressOf } from '../../../world/world.ts';
 import type { Situation } from '../../recognise/situation.ts';
 import type { Attempt, Candidate, JsonObject, ObjectPatch } from '../fix.ts';
 
@@ -130,12 +132,13 @@ function spareAddress({ cluster }: Situation, taken: Set<string>): string {
   return addr.text;
 }
 
-/** Everything that may dial from inside. */
-export const wideRanges: Candidate = function* ({ cluster, dialled, client, clientNode }) {
+/** The client's kind: all pods, all machines of the VPC, or the one client outside. */
+export const wideRanges: Candidate = function* ({ cluster, dialled, client }) {
   const ranges = dialled?.service.spec?.loadBalancerSourceRanges ?? [];
   if (dialled?.by !== 'loadBalancer' || ranges.length === 0 || client === undefined) return;
   const { podCIDR, vpcCIDR } = cluster.profile;
-  const more = clientNode === undefined ? vpcCIDR : client.role === 'pod' ? podCIDR : vpcCIDR;
+  const isOutside = client.role === 'client';
+  const more = isOutside ? Prefix.host(addressOf(client)) : client.role === 'pod' ? podCIDR : vpcCIDR;
   yield {
     title: `admit ${more} in loadBalancerSourceRanges`,
     patch: {

@@ -1,25 +1,42 @@
+import type { Service } from '../../../kube/objects.ts';
 import { isAtLeast } from '../../../world/profile.ts';
 import type { CauseCode } from '../../causes/registry.ts';
 import { isDedicatedElb, isExternal, isLoadBalancer, isLocal, KEYS, sendsToPods } from '../balancer.ts';
 import type { Finding } from '../finding.ts';
-import { annotationOf, type LintSet, serviceName } from '../lint-set.ts';
+import { annotationOf, type Linted, type LintSet, mostNodes, serviceName } from '../lint-set.ts';
 
 const POLICY_PATH = ['spec', 'externalTrafficPolicy'];
 
 /** FL001, FL002, FL003: policy Local on more nodes than have a ready pod. */
 export function* localWithoutEndpoints(set: LintSet): Generator<Finding> {
   for (const service of set.services.filter((one) => isExternal(one) && isLocal(one))) {
-    const without = nodesWithout(set.readyByNode(service));
-    if (without.length === 0) continue;
+    const message = withoutEndpoint(set, service);
+    if (message === undefined) continue;
     yield {
       code: localCode(set),
       severity: 'warning',
       object: `Service ${serviceName(service)}`,
       place: service.manifest.place(POLICY_PATH),
-      message: `policy Local, and no ready pod on ${nodeList(without)}: who dials ${without.length === 1 ? 'it' : 'these'} is ${fate(set)}`,
+      message,
       cure: 'dial the clusterIP inside, run a pod on every node, or set externalTrafficPolicy: Cluster and lose the source address',
     };
   }
+}
+
+/** What is wrong, if it is known of some nodes, or of how many at least, that they run no pod. */
+function withoutEndpoint(set: LintSet, service: Linted<Service>): string | undefined {
+  const placed = set.readyByNode(service);
+  if (placed !== undefined) {
+    const without = nodesWithout(placed);
+    if (without.length === 0) return undefined;
+    const who = without.length === 1 ? 'it' : 'these';
+    return `policy Local, and no ready pod on ${nodeList(without)}: who dials ${who} is ${fate(set)}`;
+  }
+  const pods = set.podsOf(service) ?? [];
+  const most = pods.length === 0 ? undefined : mostNodes(pods);
+  if (most === undefined || most >= set.nodes.length) return undefined;
+  const { length } = set.nodes;
+  return `policy Local, and at most ${most} of ${length} nodes run a pod: who dials another is ${fate(set)}`;
 }
 
 /** FL005: the same for the clusterIP. */
