@@ -89,7 +89,11 @@ function clusterCommands(fairlead: Command): void {
 }
 
 function daemonCommands(fairlead: Command): void {
-  const daemon = (name: string, description: string) =>
+  const daemon = (
+    name: string,
+    description: string,
+    settings = 'settings as JSON; `fairlead up` writes them',
+  ) =>
     fairlead
       .command(name)
       .description(description)
@@ -97,7 +101,7 @@ function daemonCommands(fairlead: Command): void {
         '--kubeconfig <file>',
         'the API server and the credentials; in a pod, its ServiceAccount unless said',
       )
-      .option('--config <file>', 'settings as JSON; `fairlead up` writes them');
+      .option('--config <file>', settings);
   daemon('control-plane', 'API server, controllers and scheduler in one process').action(async (options) =>
     (await import('./commands/control-plane.ts')).controlPlane(options),
   );
@@ -115,7 +119,11 @@ function daemonCommands(fairlead: Command): void {
   daemon('kubelet', 'run the pods of one node').action(async (options) =>
     (await import('./commands/kubelet.ts')).kubelet(options),
   );
-  daemon('proxy', 'program the Service rules of one node')
+  daemon(
+    'proxy',
+    'program the Service rules of one node',
+    "kube-proxy's configuration file, or the settings `fairlead up` writes",
+  )
     .option('--node <name>', 'the node it runs on', process.env.NODE_NAME)
     .addOption(new Option('--proxy-mode <mode>').choices(['nftables', 'iptables']))
     .option('--cleanup', 'remove every rule of ours and end')

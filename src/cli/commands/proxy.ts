@@ -1,16 +1,21 @@
-import { type ProxySettings, readSettings } from '../../cluster/settings.ts';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { parse } from 'yaml';
+import type { ProxySettings } from '../../cluster/settings.ts';
 import { Exec } from '../../exec/exec.ts';
 import { Fault } from '../../fault/fault.ts';
 import { Addr } from '../../ip/ip.ts';
 import { DEFAULT_CONFIG, type ProxyConfig, type ProxyMode } from '../../proxy/proxy.ts';
-import { runProxy } from '../../sync/sync.ts';
+import { cleanupProxy, type ProxyListen, runProxy, type SyncIntervals } from '../../sync/sync.ts';
 import { profileOf } from '../../world/profile.ts';
 import { proxyConfigOf } from '../../world/proxy-config.ts';
 import { type DaemonOptions, daemonClient, daemonContext } from '../daemon.ts';
+import { isKubeProxyConfiguration, readKubeProxyConfiguration } from './kube-proxy-configuration.ts';
 
 export interface ProxyOptions extends DaemonOptions {
   readonly node?: string;
   readonly proxyMode?: ProxyMode;
+  readonly cleanup?: boolean;
 }
 
 /** kube-proxy's own addresses. */
@@ -18,19 +23,25 @@ const LISTEN = { health: { host: '0.0.0.0', port: 10256 }, metrics: { host: '127
 
 /** The Service rules of one node, whose network namespace this process runs in. */
 export async function proxy(options: ProxyOptions): Promise<void> {
-  const { node, nodeIPs, mode, config } = chosen(options);
+  const exec = new Exec();
+  if (options.cleanup === true) return cleanupProxy(exec);
+  const { node, nodeIPs, mode, config, listen, intervals, sysctls, without, access } = chosen(options);
   const { log, signal, ready } = daemonContext('proxy');
-  const client = await daemonClient(options);
+  const own = log.with({ node });
+  for (const field of without) own.info('a field of the configuration has no effect', { field });
+  if (sysctls.length > 0) await exec.run({ file: 'sysctl', args: ['-qw', ...sysctls] });
+  const client = await daemonClient(access);
   const running = runProxy({
     client,
     nodeName: node,
     ...(nodeIPs === undefined ? {} : { nodeIPs }),
     mode,
     config,
-    exec: new Exec(),
+    exec,
     signal,
-    log: log.with({ node }),
-    listen: LISTEN,
+    log: own,
+    listen,
+    intervals,
   });
   await running.synced;
   ready();
@@ -43,17 +54,58 @@ interface Choice {
   readonly nodeIPs?: readonly Addr[];
   readonly mode: ProxyMode;
   readonly config: ProxyConfig;
+  readonly listen: ProxyListen;
+  readonly intervals: Partial<SyncIntervals>;
+  /** As sysctl(8) takes them. */
+  readonly sysctls: readonly string[];
+  /** Fields of the configuration that have no effect. */
+  readonly without: readonly string[];
+  /** Where the API server is. */
+  readonly access: DaemonOptions;
 }
 
+/** The file decides: kube-proxy's own by its apiVersion, else the supervisor's. */
 function chosen(options: ProxyOptions): Choice {
+  const rest = { listen: LISTEN, intervals: {}, sysctls: [], without: [], access: options };
   if (options.config !== undefined) {
-    const settings = readSettings<ProxySettings>(options.config, 'fairlead proxy');
+    const document = documentOf(options.config);
+    if (isKubeProxyConfiguration(document)) return asKubeProxy(options, options.config, document);
+    const settings = document as ProxySettings;
     const profile = profileOf(settings.profile);
     const nodeIPs = [Addr.parse(settings.nodeIP)];
-    return { node: settings.node, nodeIPs, mode: profile.proxyMode, config: proxyConfigOf(profile) };
+    return { ...rest, node: settings.node, nodeIPs, mode: profile.proxyMode, config: proxyConfigOf(profile) };
   }
   if (options.node === undefined) {
     throw new Fault('FE006', 'fairlead proxy must know its node', 'name it with --node or in $NODE_NAME');
   }
-  return { node: options.node, mode: options.proxyMode ?? 'nftables', config: DEFAULT_CONFIG };
+  return { ...rest, node: options.node, mode: options.proxyMode ?? 'nftables', config: DEFAULT_CONFIG };
+}
+
+/** JSON is YAML, too. */
+function documentOf(file: string): unknown {
+  try {
+    return parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    const what = error instanceof Error ? error.message : String(error);
+    throw new Fault('FE006', `${file} cannot be read: ${what}`, 'name a file of YAML or JSON', {
+      cause: error,
+    });
+  }
+}
+
+/** What is said on the command line goes before the file. */
+function asKubeProxy(options: ProxyOptions, file: string, document: object): Choice {
+  const { nodeIP, kubeconfig, sysctls, ...read } = readKubeProxyConfiguration(
+    file,
+    document,
+    options.proxyMode,
+  );
+  const path = options.kubeconfig ?? kubeconfig;
+  return {
+    ...read,
+    node: options.node ?? read.node ?? hostname().toLowerCase(),
+    ...(nodeIP === undefined ? {} : { nodeIPs: [nodeIP] }),
+    sysctls: Object.entries(sysctls).map(([name, value]) => `${name}=${value}`),
+    access: path === undefined ? {} : { kubeconfig: path },
+  };
 }

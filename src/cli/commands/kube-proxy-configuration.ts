@@ -1,0 +1,183 @@
+/**
+ * kube-proxy's own configuration file, so that whoever has one can run Fairlead's proxy by it.
+ *
+ * Promises: the fields of kubeproxy.config.k8s.io/v1alpha1 mean what they mean to kube-proxy, its defaults included; `null`
+ * and an empty text are as good as left out, as kubeadm writes them.
+ * Refuses: a field it does not know, by a Fault FE006 that names it. Fields that are kube-proxy's but have no effect
+ * here are told in `without`, so that nobody believes in them.
+ *
+ * @example
+ * readKubeProxyConfiguration('config.conf', { apiVersion: 'kubeproxy.config.k8s.io/v1alpha1', mode: 'nftables' }).mode
+ */
+import { availableParallelism } from 'node:os';
+import { Addr, Prefix } from '../../ip/ip.ts';
+import { DEFAULT_CONFIG, type DetectLocal, type ProxyConfig, type ProxyMode } from '../../proxy/proxy.ts';
+import type { ProxyListen, SyncIntervals } from '../../sync/sync.ts';
+import { FieldReader } from './field-reader.ts';
+
+const GROUP = 'kubeproxy.config.k8s.io';
+
+export interface KubeProxyConfiguration {
+  readonly mode: ProxyMode;
+  readonly config: ProxyConfig;
+  readonly listen: ProxyListen;
+  readonly intervals: Partial<SyncIntervals>;
+  /** hostnameOverride. */
+  readonly node?: string;
+  /** bindAddress, where it names one: the node's primary address. */
+  readonly nodeIP?: Addr;
+  /** clientConnection.kubeconfig. */
+  readonly kubeconfig?: string;
+  /** What conntrack.* asks of the kernel, by the names of sysctl(8). */
+  readonly sysctls: Readonly<Record<string, number>>;
+  /** Fields that are set and have no effect. */
+  readonly without: readonly string[];
+}
+
+/** Whether a document is kube-proxy's and not the supervisor's. */
+export function isKubeProxyConfiguration(document: unknown): document is object {
+  const apiVersion = (document as { apiVersion?: unknown } | null)?.apiVersion;
+  return typeof apiVersion === 'string' && apiVersion.startsWith(`${GROUP}/`);
+}
+
+/** `file` is for messages; `preferred` goes before the file's mode. Throws Fault FE006 for an unknown field, or a value that cannot be. */
+export function readKubeProxyConfiguration(
+  file: string,
+  document: object,
+  preferred?: ProxyMode,
+): KubeProxyConfiguration {
+  const fields = new FieldReader(file, document);
+  fields.oneOf('apiVersion', [`${GROUP}/v1alpha1`]);
+  fields.oneOf('kind', ['KubeProxyConfiguration']);
+  const written = fields.oneOf('mode', ['iptables', 'ipvs', 'nftables']);
+  const mode = preferred ?? written ?? 'iptables';
+  const node = fields.text('hostnameOverride');
+  const bound = fields.parsed('bindAddress', Addr.parse);
+  const kubeconfig = fields.inside('clientConnection').text('kubeconfig');
+  const result = {
+    mode,
+    config: configOf(fields, mode),
+    listen: {
+      health: fields.parsed('healthzBindAddress', listenAt) ?? { host: '0.0.0.0', port: 10256 },
+      metrics: fields.parsed('metricsBindAddress', listenAt) ?? { host: '127.0.0.1', port: 10249 },
+    },
+    intervals: intervalsOf(fields.inside(mode)),
+    sysctls: sysctlsOf(fields.inside('conntrack')),
+    ...(node === undefined ? {} : { node: node.toLowerCase() }),
+    ...(bound === undefined || isUnspecified(bound) ? {} : { nodeIP: bound }),
+    ...(kubeconfig === undefined ? {} : { kubeconfig }),
+  };
+  return { ...result, without: fields.rest(WITHOUT_EFFECT) };
+}
+
+/** The fields of v1alpha1 that are not read above, or not in every mode. */
+const WITHOUT_EFFECT: readonly string[] = [
+  'featureGates',
+  'logging',
+  'bindAddressHardFail',
+  'enableProfiling',
+  'showHiddenMetricsForVersion',
+  'oomScoreAdj',
+  'configSyncPeriod',
+  'portRange',
+  'windowsRunAsService',
+  'winkernel',
+  'clusterCIDR',
+  ...['acceptContentTypes', 'contentType', 'qps', 'burst'].map((name) => `clientConnection.${name}`),
+  ...['bridgeInterface', 'interfaceNamePrefix'].map((name) => `detectLocal.${name}`),
+  ...['iptables', 'nftables'].flatMap((mode) =>
+    ['masqueradeAll', 'masqueradeBit', 'syncPeriod', 'minSyncPeriod'].map((name) => `${mode}.${name}`),
+  ),
+  'iptables.localhostNodePorts',
+  ...['syncPeriod', 'minSyncPeriod', 'scheduler', 'excludeCIDRs', 'strictARP'].map((name) => `ipvs.${name}`),
+  ...['tcpTimeout', 'tcpFinTimeout', 'udpTimeout'].map((name) => `ipvs.${name}`),
+];
+
+function configOf(fields: FieldReader, mode: ProxyMode): ProxyConfig {
+  // IPVS mode masquerades by iptables, and by its settings.
+  const own = fields.inside(mode === 'nftables' ? 'nftables' : 'iptables');
+  return {
+    ...DEFAULT_CONFIG,
+    masqueradeAll: own.flag('masqueradeAll') ?? false,
+    masqueradeBit: own.number('masqueradeBit', 0, 31) ?? DEFAULT_CONFIG.masqueradeBit,
+    localhostNodePorts: mode === 'iptables' && (own.flag('localhostNodePorts') ?? true),
+    detectLocal: detectLocalOf(fields),
+    nodePortAddresses: nodePortAddressesOf(fields, mode),
+    conntrackTCPBeLiberal: fields.inside('conntrack').flag('tcpBeLiberal') ?? false,
+  };
+}
+
+function detectLocalOf(fields: FieldReader): DetectLocal {
+  const modes = ['ClusterCIDR', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix'] as const;
+  const mode = fields.oneOf('detectLocalMode', modes) ?? 'ClusterCIDR';
+  const detail = fields.inside('detectLocal');
+  switch (mode) {
+    case 'NodeCIDR':
+      return { mode };
+    case 'BridgeInterface':
+      return { mode, bridge: detail.required('bridgeInterface') };
+    case 'InterfaceNamePrefix':
+      return { mode, prefix: detail.required('interfaceNamePrefix') };
+    case 'ClusterCIDR':
+      // Without a range nothing is local, and kube-proxy goes on so.
+      return { mode, prefixes: fields.parsed('clusterCIDR', prefixesOf) ?? [] };
+  }
+}
+
+const prefixesOf = (text: string): Prefix[] => text.split(',').map((one) => Prefix.parse(one.trim()));
+
+/** Nothing means every address, but in nftables mode the primary one (KEP-3866). `primary` goes with nothing else. */
+function nodePortAddressesOf(fields: FieldReader, mode: ProxyMode): ProxyConfig['nodePortAddresses'] {
+  const written = fields.texts('nodePortAddresses') ?? [];
+  if (written.length === 0) return mode === 'nftables' ? 'primary' : [];
+  if (written.includes('primary')) {
+    if (written.length === 1) return 'primary';
+    throw fields.fault('nodePortAddresses', "'primary' stands alone", 'leave out the other addresses');
+  }
+  if (written.includes('all')) return [];
+  return written.map((one) => fields.parse('nodePortAddresses', one, Prefix.parse));
+}
+
+/** syncPeriod: how often the rules are looked after; minSyncPeriod: how long changes are gathered. */
+function intervalsOf(own: FieldReader): Partial<SyncIntervals> {
+  const canaryMs = own.parsed('syncPeriod', milliseconds);
+  const gatherMs = own.parsed('minSyncPeriod', milliseconds);
+  return { ...(canaryMs ? { canaryMs } : {}), ...(gatherMs ? { gatherMs } : {}) };
+}
+
+/** What is written is set; what is left out or 0 stays as the kernel has it. */
+function sysctlsOf(conntrack: FieldReader): Record<string, number> {
+  const perCore = conntrack.number('maxPerCore', 0) ?? 0;
+  const least = conntrack.number('min', 0) ?? 131072;
+  const seconds = (name: string) => Math.ceil((conntrack.parsed(name, milliseconds) ?? 0) / 1000);
+  const wanted = {
+    'net.netfilter.nf_conntrack_max': perCore === 0 ? 0 : Math.max(least, perCore * availableParallelism()),
+    'net.netfilter.nf_conntrack_tcp_timeout_established': seconds('tcpEstablishedTimeout'),
+    'net.netfilter.nf_conntrack_tcp_timeout_close_wait': seconds('tcpCloseWaitTimeout'),
+    'net.netfilter.nf_conntrack_udp_timeout': seconds('udpTimeout'),
+    'net.netfilter.nf_conntrack_udp_timeout_stream': seconds('udpStreamTimeout'),
+    'net.netfilter.nf_conntrack_tcp_be_liberal': Number(conntrack.flag('tcpBeLiberal') ?? false),
+  };
+  return Object.fromEntries(Object.entries(wanted).filter(([, value]) => value > 0));
+}
+
+const UNITS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
+
+/** A duration as Go writes it: `1m30s`, `250ms`, `0s`. */
+function milliseconds(text: string): number {
+  if (text === '0') return 0;
+  if (!/^(\d+(\.\d+)?(ms|h|m|s))+$/.test(text)) throw new Error(`'${text}' is no duration such as 1m30s`);
+  return [...text.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/g)].reduce(
+    (sum, [, count, unit = '']) => sum + Number(count) * (UNITS[unit] ?? 0),
+    0,
+  );
+}
+
+/** `0.0.0.0:10256` or `[::]:10256`. */
+function listenAt(text: string): { host: string; port: number } {
+  const [, host = '', port = ''] = /^\[?([^[\]]*)\]?:(\d+)$/.exec(text) ?? [];
+  if (host === '' || Number(port) > 65535) throw new Error(`'${text}' is no address and port`);
+  return { host: Addr.parse(host).text, port: Number(port) };
+}
+
+const isUnspecified = ({ text }: Addr): boolean => text === '0.0.0.0' || text === '::';
