@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 const report = process.env.FAIRLEAD_TEST_REPORT;
 
 /**
- * Two projects: `rooms` are the tests beside the code, `system` the whole-system tests in test/, which build namespaces
- * and start clusters, so they run one file at a time and never beside each other.
+ * Two projects, one after the other: `rooms` are the tests beside the code, `system` the whole-system tests in test/. Those
+ * build namespaces and start clusters, each in a cage of its own, and mostly wait, so two files run side by side.
  */
 export default defineConfig({
   test: {
@@ -17,7 +17,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          maxWorkers: 2,
           maxConcurrency: 2,
           sequence: { groupOrder: 1 },
         },

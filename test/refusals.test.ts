@@ -246,6 +246,18 @@ describe('fairlead says in one sentence what keeps it from starting, with the cu
     );
   });
 
+  it('a data folder that cannot be, and a pod that is not there', async () => {
+    const file = join(data, 'file');
+    writeFileSync(file, '');
+    const up = await fairlead(['up', '--data', file]);
+    expect(up).toMatchObject({ code: 1 });
+    expect(up.stderr).toBe(
+      `fairlead: FE006: the data folder ${file} cannot be made: ENOTDIR (name one of yours with --data)\n`,
+    );
+    const enter = await fairlead(['enter', '--data', stand.data.path, 'pod/none', 'true']);
+    expect(enter).toMatchObject({ code: 1, stderr: 'fairlead: pods "none" not found\n' });
+  });
+
   it('tools that are missing', async () => {
     // In a mount namespace of its own, where what cannot be run covers them.
     const covered = join(data, 'covered');

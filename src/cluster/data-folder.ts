@@ -40,7 +40,13 @@ export class DataFolder {
 
   constructor(path: string) {
     this.path = resolve(path);
-    mkdirSync(join(this.path, 'logs'), { recursive: true, mode: 0o700 });
+    try {
+      mkdirSync(join(this.path, 'logs'), { recursive: true, mode: 0o700 });
+    } catch (error) {
+      const why = (error as NodeJS.ErrnoException).code ?? String(error);
+      const cure = 'name one of yours with --data';
+      throw new Fault('FE006', `the data folder ${this.path} cannot be made: ${why}`, cure, { cause: error });
+    }
   }
 
   get kubeconfig(): string {

@@ -74,6 +74,24 @@ describe('the examples of causes', () => {
     expect(diagnose(example)).toMatchObject([{ verdict: example.verdict, code: example.code }]);
   });
 
+  it.each(examples)('$code under other names and addresses', (example) => {
+    const renamed = (text: string) =>
+      text
+        .replace(/\bn([1-3])\b/g, 'worker-$1.example')
+        .replace(/\b10\.0\.(\d+\.\d+)/g, '172.30.$1')
+        .replace(/\b10\.247\./g, '10.99.')
+        .replace(/\b192\.168\.0\.(\d+)\b(?!\/)/g, '192.168.77.$1')
+        .replace(/\b30080\b/g, '31999')
+        .replace(/\b(far|near|web)\b/g, 'the-$1');
+    const other = {
+      ...example,
+      text: renamed(example.text),
+      from: renamed(example.from),
+      to: renamed(example.to),
+    };
+    expect(diagnose(other)).toMatchObject([{ verdict: example.verdict, code: example.code }]);
+  });
+
   it('there is one for every cause that a connection shows', () => {
     const shown = CAUSE_CODES.filter((code) => causeEntry(code).shownBy === 'connection');
     expect([...examples.map(({ code }) => code), ...MADE_BY_HAND].sort()).toEqual([...shown].sort());

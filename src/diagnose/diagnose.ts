@@ -7,10 +7,18 @@
  *
  * @example
  * const question = readQuestion(cluster, { from: 'pod/far', to: 'svc/nginx', namespace: 'default' });
- * ladder(cluster, answer(cluster, question), NO_COLOURS);
+ * ladder(cluster, answer(cluster, question, causeOf), NO_COLOURS);
  */
 export * from './answer.ts';
+export { type Cause, causeOf } from './cause-of.ts';
+export { CAUSE_CODES, type CauseCode, causeEntry, isCauseCode } from './causes/registry.ts';
+export { type Diff, diffJson, diffOf } from './diff/diff.ts';
+export { diffText } from './diff/text.ts';
+export { type Fix, fixesFor } from './fixes/fixes.ts';
+export { fixesText } from './fixes/text.ts';
 export { ladder } from './ladder.ts';
+export { type Finding, lint } from './lint/lint.ts';
+export { lintJson, lintSarif, lintText } from './lint/report.ts';
 export { mermaid } from './mermaid.ts';
 export { COLOURS, NO_COLOURS, type Palette, paintVerdict } from './palette.ts';
 export * from './question.ts';

@@ -36,6 +36,13 @@ export function describeExec(name: string, at: () => Place): void {
       await expect(behind.run({ file: 'no-such-tool', args: [] })).rejects.toMatchObject(missing);
     });
 
+    it('say what else stands in their way', async () => {
+      await expect(exec().run({ file: '/etc/passwd', args: [] })).rejects.toMatchObject({
+        code: 'FE002',
+        message: expect.stringContaining(`${at().name}: '/etc/passwd' cannot be started: `),
+      });
+    });
+
     it('are bounded, and end with the signal of their caller', async () => {
       const sleep = { file: 'sleep', args: ['60'] };
       await expect(exec().run({ ...sleep, timeoutMs: 50 })).rejects.toMatchObject({ code: 'FE003' });
@@ -43,6 +50,7 @@ export function describeExec(name: string, at: () => Place): void {
       const run = exec().run({ ...sleep, signal: caller.signal });
       caller.abort();
       await expect(run).rejects.toMatchObject({ code: 'FE002' });
+      await expect(exec().run({ ...sleep, signal: caller.signal })).rejects.toMatchObject({ code: 'FE002' });
     });
 
     it('tell how they ended', async () => {

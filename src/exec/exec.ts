@@ -89,7 +89,7 @@ export class Exec {
     return output;
   }
 
-  /** Starts and returns at once, when the process exists. Throws {@link Fault} FE001 if the tool is missing. */
+  /** Starts and returns at once, when the process exists. Throws {@link Fault} FE001 (tool missing), FE002. */
   async start(file: string, args: readonly string[], options: StartOptions = {}): Promise<Running> {
     const { prefix, machine = thisMachine, forks = false } = this.place;
     const spec: ProcessSpec = {
@@ -103,8 +103,7 @@ export class Exec {
       forks,
     };
     return await machine.spawn(spec).catch((error: unknown) => {
-      if (error instanceof Fault) throw error;
-      throw missing(file, this.place, error);
+      throw error instanceof Error ? notStarted(file, this.place, error) : error;
     });
   }
 
@@ -124,6 +123,7 @@ export class Exec {
       late.reject(new Fault('FE003', message, 'run it by hand'));
     }, bound);
     command.signal?.addEventListener('abort', end, { once: true });
+    if (command.signal?.aborted === true) end();
     try {
       const collected = starting.then((running) => collect(running, command.stdin ?? ''));
       return await Promise.race([collected, late.promise]);
@@ -146,7 +146,14 @@ export class Exec {
   }
 }
 
-function missing(file: string, place: Place, cause?: unknown): Fault {
+function notStarted(file: string, place: Place, error: Error): Error {
+  if (error instanceof Fault) return error;
+  if ('code' in error && error.code === 'ENOENT') return missing(file, place, error);
+  const message = `${place.name}: '${file}' cannot be started: ${error.message}`;
+  return new Fault('FE002', message, 'see its message', { cause: error });
+}
+
+function missing(file: string, place: Place, cause?: Error): Fault {
   const cure = `apt-get install ${packageOf(file)}`;
   const options = cause === undefined ? undefined : { cause };
   return new Fault('FE001', `${place.name}: the tool '${file}' is missing`, cure, options);

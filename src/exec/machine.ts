@@ -45,7 +45,7 @@ export interface Running {
 
 /** A kernel on which processes are started: the one we run on, or that of a guest. */
 export interface Machine {
-  /** Resolves when the process exists; rejects with what the system said if it cannot. */
+  /** Resolves when the process exists; rejects with what the system said if it cannot, `code` ENOENT for a missing program. */
   spawn(spec: ProcessSpec): Promise<Running>;
 }
 

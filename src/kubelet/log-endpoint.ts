@@ -75,6 +75,8 @@ class LinePrinter {
   readonly #query: LogQuery;
   #skip: number;
   #left: number;
+  /** Lines; more than the tail may have been printed since its beginning was looked for. */
+  #linesLeft: number;
   #isInLine = false;
   #isSkipping = false;
 
@@ -82,6 +84,7 @@ class LinePrinter {
     this.#query = query;
     this.#skip = skip;
     this.#left = query.limitBytes ?? Number.POSITIVE_INFINITY;
+    this.#linesLeft = query.follow ? Number.POSITIVE_INFINITY : (query.tailLines ?? Number.POSITIVE_INFINITY);
   }
 
   get isFull(): boolean {
@@ -93,7 +96,8 @@ class LinePrinter {
     const startsLine = !this.#isInLine;
     this.#isInLine = content.at(-1) !== NEWLINE;
     if (startsLine) this.#isSkipping = this.#skip-- > 0;
-    if (this.#isSkipping) return Buffer.alloc(0);
+    if (startsLine && !this.#isSkipping && this.#linesLeft-- <= 0) this.#left = 0;
+    if (this.#isSkipping || this.isFull) return Buffer.alloc(0);
     const stamped =
       startsLine && this.#query.timestamps ? Buffer.concat([Buffer.from(`${time} `), content]) : content;
     const bytes = stamped.subarray(0, Math.min(stamped.length, this.#left));

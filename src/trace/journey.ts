@@ -26,15 +26,21 @@ export interface Refused {
   readonly refusal: Refusal;
   readonly reason: Reason;
   readonly deciding: DecidingStep;
+  readonly where: Where;
 }
 
 export interface Lost {
   readonly kind: 'lost';
   readonly reason: Reason;
   readonly deciding: DecidingStep;
-  /** Before it left the host that made it, where its maker can be told. */
-  readonly where: 'no way' | 'own host' | 'network';
+  readonly where: Where;
 }
+
+/**
+ * Where a packet ended, for whether its maker is told at once: its host knows `no way` for it, its host's rules stopped it
+ * on its way out (`own host`), or later.
+ */
+export type Where = 'no way' | 'own host' | 'network';
 
 /** A hop that is still being filled. */
 export interface OpenHop {
@@ -59,6 +65,8 @@ export class Journey {
   readonly #states = new Map<Stack, HostState>();
   #direction: Direction = 'forward';
   #links = 0;
+  /** The packet has not yet left the kernel's call by which it was sent. */
+  #isLeaving = false;
 
   constructor(stage: Stage, choices: Choices) {
     this.stage = stage;
@@ -73,12 +81,11 @@ export class Journey {
   send(stack: Stack, packet: Packet, direction: Direction): Arrival {
     this.#direction = direction;
     this.#links = 0;
+    this.#isLeaving = true;
     this.#enter(stack);
     this.#note('send', packet.toString());
     const way = stack.routing.find({ to: packet.destination, from: packet.source, mark: packet.mark });
-    const arrival = this.#output(stack, packet, way);
-    if (arrival.kind !== 'lost' || arrival.where === 'no way' || this.#links > 0) return arrival;
-    return { ...arrival, where: 'own host' };
+    return this.#output(stack, packet, way);
   }
 
   #state(stack: Stack): HostState {
@@ -126,7 +133,7 @@ export class Journey {
     rule?: string,
   ): Refused {
     this.#note('drop', detail, rule);
-    return { kind: 'refused', stack, packet, refusal, reason, deciding: this.#lastStep() };
+    return { kind: 'refused', stack, packet, refusal, reason, deciding: this.#lastStep(), where: 'network' };
   }
 
   #passage(
@@ -156,9 +163,9 @@ export class Journey {
     const deciding = this.#lastStep();
     // Nobody is told of a RST or an error that was refused (RFC 1122 3.2.2).
     const mayTell = packet.content !== 'error' && packet.content !== 'reset';
-    if (refusal !== undefined && mayTell)
-      return { kind: 'refused', stack, packet, refusal, reason, deciding };
-    return { kind: 'lost', reason, deciding, where: 'network' };
+    const where = this.#isLeaving ? 'own host' : 'network';
+    if (refusal === undefined || !mayTell) return { kind: 'lost', reason, deciding, where };
+    return { kind: 'refused', stack, packet, refusal, reason, deciding, where };
   }
 
   #output(stack: Stack, packet: Packet, first: Way | undefined): Arrival {
@@ -214,6 +221,7 @@ export class Journey {
     this.#note('route', `by ${output.name}`, way?.text);
     const passage = this.#passage('postrouting', stack, packet, { input, output, nextHop });
     if (stack.hooks.postrouting.run(passage) === 'drop') return this.#stopped(stack, passage);
+    this.#isLeaving = false;
     if (output === stack.loopback) return this.#receive(stack, output, packet);
     return this.#transmit(stack, output, nextHop, packet);
   }

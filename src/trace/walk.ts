@@ -81,6 +81,7 @@ class Walk {
       case 'delivered':
         return this.#delivered(arrival);
       case 'refused':
+        if (this.#isTold(arrival)) return this.#found('refused', arrival.reason, arrival.deciding);
         return this.#tell(arrival);
       case 'lost':
         return this.#found(this.#isTold(arrival) ? 'refused' : 'timeout', arrival.reason, arrival.deciding);
@@ -88,7 +89,7 @@ class Walk {
   }
 
   /** A program is told at once where its host knows no way, and of a datagram its own host's rules drop (EPERM). */
-  #isTold({ where }: Lost): boolean {
+  #isTold({ where }: Lost | Refused): boolean {
     return where === 'no way' || (where === 'own host' && this.#request.protocol === 'UDP');
   }
 
@@ -154,7 +155,15 @@ class Walk {
     // UDP lets go of the connection before it complains (udp_rcv); TCP answers with a packet of its own.
     packet.untrack();
     const refusal: Refusal = packet.protocol === 'udp' ? 'port' : 'reset';
-    return this.#tell({ kind: 'refused', stack, packet, refusal, reason: 'noListener', deciding });
+    return this.#tell({
+      kind: 'refused',
+      stack,
+      packet,
+      refusal,
+      reason: 'noListener',
+      deciding,
+      where: 'network',
+    });
   }
 
   /** Sends the RST or ICMP error, and sees what the client makes of it. */

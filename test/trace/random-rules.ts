@@ -173,14 +173,17 @@ export const randomIptables: fc.Arbitrary<PacketFilter> = fc
     input: chainOf([...VERDICTS, ...REJECTS], 3),
     inner: chainOf(['DROP', 'RETURN', 'ACCEPT', ...REJECTS], 2),
     policy: dropOften,
+    mangleOut: chainOf([...MARKS, 'RETURN', 'ACCEPT'], 2),
+    dnatOut: chainOf([...DNATS, 'ACCEPT', 'INNER'], 2),
+    output: chainOf([...VERDICTS, ...REJECTS], 2),
   })
-  .map(({ mangle, mangleInner, dnat, dnatInner, snat, forward, input, inner, policy }) => {
+  .map(({ mangle, mangleInner, dnat, dnatInner, snat, forward, input, inner, policy, ...out }) => {
     const text = [
-      `*mangle\n:PREROUTING ACCEPT [0:0]\n:INNER - [0:0]\n${lines('PREROUTING', mangle)}${lines('INNER', mangleInner)}COMMIT\n`,
-      `*nat\n:PREROUTING ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n:INNER - [0:0]\n`,
-      `${lines('PREROUTING', dnat)}${lines('INNER', dnatInner)}${lines('POSTROUTING', snat)}COMMIT\n`,
-      `*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ${policy} [0:0]\n:INNER - [0:0]\n`,
-      `${lines('INPUT', input)}${lines('FORWARD', forward)}${lines('INNER', inner)}COMMIT\n`,
+      `*mangle\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:INNER - [0:0]\n${lines('PREROUTING', mangle)}${lines('OUTPUT', out.mangleOut)}${lines('INNER', mangleInner)}COMMIT\n`,
+      `*nat\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n:INNER - [0:0]\n`,
+      `${lines('PREROUTING', dnat)}${lines('OUTPUT', out.dnatOut)}${lines('INNER', dnatInner)}${lines('POSTROUTING', snat)}COMMIT\n`,
+      `*filter\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:FORWARD ${policy} [0:0]\n:INNER - [0:0]\n`,
+      `${lines('INPUT', input)}${lines('OUTPUT', out.output)}${lines('FORWARD', forward)}${lines('INNER', inner)}COMMIT\n`,
     ].join('');
     return { iptables: [parseIptablesSave(text, 4)], ipsets: SETS };
   });
@@ -267,6 +270,14 @@ export const randomNftables: fc.Arbitrary<PacketFilter> = fc
     nftChain('late', NftHook('filter', 'forward', 10), [Drop(), Reject(), Return()], 2),
     nftChain('ending', NftHook('filter', 'input', 0), [Drop(), Reject(), Jump('inner')], 3),
     nftChain('inner', undefined, [Drop(), Return(), Reject()], 2),
+    nftChain('routing', NftHook('route', 'output', -150), [...marks, Return()], 2),
+    nftChain(
+      'dnat-out',
+      NftHook('nat', 'output', -100),
+      [Dnat(AddressValue(SERVER)), Dnat(AddressValue(GATE1)), Return()],
+      2,
+    ),
+    nftChain('output', NftHook('filter', 'output', 0), [Drop(), Reject(), Jump('inner')], 2),
     nftChain(
       'leaving',
       NftHook('nat', 'postrouting', 100),

@@ -30,12 +30,18 @@ const listeners = [
 const worldWith = (packetFilter: PacketFilter) =>
   line({
     client: { listeners },
-    middle: { packetFilter, listeners, routes: [{ kind: 'blackhole', to: DEFAULT, table: MAIN_TABLE }] },
+    middle: {
+      packetFilter,
+      listeners,
+      // A mark that rules may set leads nowhere as well.
+      routes: [MAIN_TABLE, 100].map((table) => ({ kind: 'blackhole', to: DEFAULT, table })),
+      routingRules: [{ priority: 100, mark: { value: 2, mask: 3 }, table: 100 }],
+    },
   });
 
-const questions = ADDRESSES.flatMap(([to, port]) =>
-  (['TCP', 'UDP'] as const).map(
-    (protocol): Question => ({ from: 'client', to, port: portOf(port), protocol, isSticky: false }),
+const questions = (['client', 'middle'] as const).flatMap((from) =>
+  ADDRESSES.flatMap(([to, port]) =>
+    (['TCP', 'UDP'] as const).map((protocol): Question => ({ from, to, port: portOf(port), protocol })),
   ),
 );
 
@@ -56,6 +62,8 @@ describe.each([
     const middle = cage.exec('middle');
     await middle.run({ file: 'nft', args: ['flush', 'ruleset'] });
     await middle.run({ file: 'ipset', args: ['destroy'] });
+    // A port that comes again would bring back the connection of an earlier ruleset.
+    await middle.run({ file: 'conntrack', args: ['--flush'] });
     await loadPacketFilter(hostOf(world, 'middle'), middle);
   };
 
@@ -67,7 +75,7 @@ describe.each([
       const { mismatches, unknowns } = await prove(world, cage, questions);
       const told = mismatches.map(({ question, outcomes, unexpected, missing }) => {
         const foretold = outcomes.map((outcome) => `${textOf(outcome)} (${outcome.reason})`).join(' or ');
-        const way = `${question.protocol} ${question.to}:${question.port}`;
+        const way = `${question.from}: ${question.protocol} ${question.to}:${question.port}`;
         return `${way}: foretold ${foretold}; got ${unexpected.map(textOf).join(', ')}; missed ${missing.join(', ')}`;
       });
       expect(told, printed(filter)).toEqual([]);

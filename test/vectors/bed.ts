@@ -11,11 +11,12 @@
  * as namespaces it is dialled.
  */
 import { Addr, type Family, Mac, Prefix, portOf } from '../../src/ip/ip.ts';
-import type { NodeFacts } from '../../src/proxy/proxy.ts';
+import { IPVS_INTERFACE, type NodeFacts } from '../../src/proxy/proxy.ts';
 import { profileOf } from '../../src/world/profile.ts';
 import {
   type Host,
   type HostRole,
+  type Interface,
   type InterfaceAddress,
   type Listener,
   MAIN_TABLE,
@@ -88,7 +89,9 @@ export interface NodeState {
   /** Where it answers about its health, by TCP. */
   readonly healthPorts: readonly number[];
   /** As kube-proxy sets it for node ports on localhost. */
-  readonly routeLocalnet: boolean;
+  readonly routeLocalnet?: boolean;
+  /** What IPVS mode binds to kube-ipvs0. */
+  readonly bound?: readonly Addr[];
 }
 
 /** The star as a World. */
@@ -107,10 +110,12 @@ export function worldOf(node: NodeState): World {
 
 const interfaceTowards = (peer: PeerName): string => `${PEERS[peer].towards}${peer}`;
 
+const alone = (addr: Addr): InterfaceAddress => ({ addr, length: Prefix.host(addr).length });
 const single = (addresses: Addresses): InterfaceAddress[] =>
-  FAMILIES.map((family) => ({ addr: addresses[family], length: Prefix.host(addresses[family]).length }));
+  FAMILIES.map((family) => alone(addresses[family]));
 
-function nodeHost(peers: readonly PeerName[], { packetFilter, healthPorts, routeLocalnet }: NodeState): Host {
+function nodeHost(peers: readonly PeerName[], node: NodeState): Host {
+  const { packetFilter, healthPorts, routeLocalnet = false, bound = [] } = node;
   const links = peers.map((peer, at) =>
     veth(interfaceTowards(peer), `02:00:00:00:01:${hex(at)}`, masqueradeTowards(peer)),
   );
@@ -121,10 +126,21 @@ function nodeHost(peers: readonly PeerName[], { packetFilter, healthPorts, route
     mac: Mac.parse('02:00:00:00:02:01'),
     addresses: single(SECOND),
   } as const;
+  const virtual: Interface[] =
+    bound.length === 0
+      ? []
+      : [
+          {
+            kind: 'dummy',
+            name: IPVS_INTERFACE,
+            mac: Mac.parse('02:00:00:00:03:01'),
+            addresses: bound.map(alone),
+          },
+        ];
   const answering = FAMILIES.flatMap((family) => responders(NODE[family]));
   return {
     ...bareHost('n1', 'node'),
-    interfaces: [LO, ...links, second],
+    interfaces: [LO, ...links, second, ...virtual],
     routes: [
       ...peers.flatMap((peer) => FAMILIES.map((family) => hostRoute(peer, family))),
       ...defaultRoutes('to-n2', PEERS.n2.addresses),

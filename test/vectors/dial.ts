@@ -65,7 +65,7 @@ sub begin {
   if ($from) { bind($s, place($from, 0)) or die "bind $from: $!" }
   my $done = connect($s, place($host, $port));
   if (!$done && !$!{EINPROGRESS}) { print "$at ", ($!{ECONNREFUSED} ? 'refused' : $!{EPERM} ? 'silence' : "error $!"), "\n"; return }
-  $open{fileno $s} = { at => $at, tcp => $tcp, until => time + $seconds, s => $s };
+  $open{fileno $s} = { at => $at, tcp => $tcp, until => time + $seconds, again => time + $seconds / 3, s => $s };
   if ($tcp) { $writing->add($s); return }
   # EPERM: a rule of this host has dropped it. A rule that rejects it says so besides, by the error that comes next.
   if (!defined syswrite $s, "?\n" and !$!{EPERM}) { end($s, $!{ECONNREFUSED} ? 'refused' : "error $!"); return }
@@ -87,7 +87,11 @@ while (@waiting or %open) {
     end($s, $n ? $line : 'cut');
   }
   my $now = time;
-  for my $c (values %open) { end($c->{s}, 'silence') if $c->{until} < $now }
+  for my $c (values %open) {
+    if ($c->{until} < $now) { end($c->{s}, 'silence'); next }
+    # A crowd of datagrams fills the other end's buffer, and nobody but the sender makes up for one that was lost.
+    if (!$c->{tcp} and $c->{again} < $now) { syswrite $c->{s}, "?\n"; $c->{again} += $seconds / 3 }
+  }
 }`;
 
 /** perl -e RESPONDER name protocol/port or protocol/address/port…: to whoever comes, the name and his address. */

@@ -1,15 +1,18 @@
 /** Every vector as real packets: the same rules in the kernel, dialled from every machine of the bed. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ProxyMode } from '../../src/proxy/proxy.ts';
 import type { World } from '../../src/world/world.ts';
 import { LOOPBACK, worldOf } from './bed.ts';
 import { type Dial, dialAll } from './dial.ts';
 import { healthPortOf } from './objects.ts';
-import { groupsOf, MODES, type Mode, worldOfGroup } from './rules.ts';
+import { groupsOf, worldOfGroup } from './rules.ts';
 import { Stand } from './stand.ts';
 import { expectedOf, readVectors, type Source, type Vector } from './vectors.ts';
 import { differenceOf, walkOf } from './walking.ts';
 
 const vectors = readVectors();
+/** What every kernel offers. */
+const MODES = ['nftables', 'iptables'] as const satisfies readonly ProxyMode[];
 /** Generous where nothing listens to a clock: an answer takes a millisecond, silence is only told by waiting. */
 const FIRST_MS = 700;
 /** On a busy machine an answer may be late, and of three endpoints one may not have come up: asked again, alone. */
@@ -18,7 +21,7 @@ const AGAIN_MS = 3000;
 let stand: Stand;
 beforeAll(async () => {
   const healthPorts = [...new Set(vectors.map((vector) => healthPortOf(vector.case)))];
-  stand = await Stand.open(worldOf({ packetFilter: {}, healthPorts, routeLocalnet: false }));
+  stand = await Stand.open(worldOf({ packetFilter: {}, healthPorts }));
 });
 afterAll(() => stand.close());
 
@@ -37,7 +40,7 @@ describe.each(MODES)('%s', (mode) => {
 /** Dials the vectors of one machine, and once more those that gave something else. */
 async function differencesFrom(
   world: World,
-  mode: Mode,
+  mode: ProxyMode,
   from: Source,
   some: readonly Vector[],
 ): Promise<string[]> {

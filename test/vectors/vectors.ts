@@ -125,11 +125,22 @@ export function readVectors(): readonly Vector[] {
 
 const many = <T>(some: OneOrMore<T>): readonly T[] => (Array.isArray(some) ? some : [some as T]);
 
+const FLOW_KEYS = ['from', 'to', 'under', 'protocols', 'families', 'gives', 'sticky', 'except'];
+const EXCEPTION_KEYS = ['gives', 'because'];
+
+/** A comma where YAML takes it for the next key would silently cut a reason short. */
+function checkKeys(where: string, shape: object, known: readonly string[]): void {
+  const unknown = Object.keys(shape).filter((key) => !known.includes(key));
+  if (unknown.length > 0) throw new Error(`'${where}': unknown ${unknown.join(', ')}`);
+}
+
 function expand(one: Case, flow: Flow): Vector[] {
   const { from, to, under = 'nodeCIDR', protocols = ['TCP', 'UDP'], families = [4, 6] } = flow;
   const check = (known: boolean, what: string) => {
     if (!known) throw new Error(`'${one.name}': unknown ${what}`);
   };
+  checkKeys(one.name, flow, FLOW_KEYS);
+  for (const exception of Object.values(flow.except ?? {})) checkKeys(one.name, exception, EXCEPTION_KEYS);
   for (const source of many(from))
     check(isPeer(source) || source === 'node' || source === 'localhost', source);
   for (const name of many(under)) check(name in CONFIGURATIONS, name);

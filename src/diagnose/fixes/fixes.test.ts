@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { Endpoint } from '../../ip/ip.ts';
 import {
   chooseProfile,
   clusterFrom,
@@ -9,6 +10,7 @@ import {
 import { answer } from '../answer.ts';
 import { causeOf } from '../cause-of.ts';
 import type { CauseCode } from '../causes/registry.ts';
+import { matrices } from '../matrix.ts';
 import { NO_COLOURS } from '../palette.ts';
 import { readQuestion } from '../question.ts';
 import { mergePatch } from './apply.ts';
@@ -48,7 +50,7 @@ const OFFERED: readonly (readonly [CauseCode, readonly string[]])[] = [
     [
       NAME,
       'dial n2 by its private address: 192.168.0.12:30080',
-      'dial n1, which runs a pod: 100.64.1.1:30080',
+      'dial n1, which runs a pod: 192.168.0.11:30080',
       CLUSTER,
       podOn('n2'),
     ],
@@ -81,7 +83,39 @@ const OFFERED: readonly (readonly [CauseCode, readonly string[]])[] = [
   ['FL038', ['dial the node port of svc/default/web: 192.168.0.11:30080']],
 ];
 
+/** A LoadBalancer Service of CCE with policy Local, under other settings. */
+function clusterOf(set: Readonly<Record<string, string>>) {
+  const text = readFileSync(new URL('../testdata/FL008.yaml', import.meta.url), 'utf8');
+  const inventory = inventoryOf(parseManifests('FL008.yaml', text), 'default');
+  return { inventory, cluster: clusterFrom(inventory, chooseProfile(inventory, { set })) };
+}
+
+const SETTINGS = ['tunnel', 'vpc'].flatMap((network) => [
+  { network, proxyMode: 'iptables' },
+  { network, proxyMode: 'nftables' },
+  { network, proxyMode: 'ipvs', kubernetesVersion: '1.22' },
+  { network, proxyMode: 'ipvs', kubernetesVersion: '1.28' },
+]);
+
 describe('fixes', () => {
+  it.each(SETTINGS)('offers every client inside something that reaches: %j', (set) => {
+    const { cluster, inventory } = clusterOf(set);
+    const failing = matrices(cluster, undefined, causeOf)
+      .flatMap(({ cells }) => cells)
+      // Clients that are no object of the cluster cannot be moved or told about.
+      .filter(
+        ({ node, from, verdict }) =>
+          node !== undefined && cluster.world.hosts.has(from) && verdict !== 'reached',
+      );
+    expect(failing.length).toBeGreaterThan(5);
+    const helpless = failing.filter(({ from, address }) => {
+      const to = Endpoint.parse(address);
+      const request = { from, to: to.addr, port: to.port, protocol: 'TCP' } as const;
+      return !fixesFor(cluster, inventory, request).some(({ verdictAfter }) => verdictAfter === 'reached');
+    });
+    expect(helpless.map(({ client, target }) => `${client} ${target}`)).toEqual([]);
+  });
+
   it.each(OFFERED)('%s', (code, titles) => {
     expect(fixesOf(code).map(({ title }) => title)).toEqual(titles);
   });

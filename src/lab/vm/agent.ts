@@ -103,13 +103,13 @@ sub start {
     take($_) for @entries;
     exec { $command[0] } @command;
     if (@entries) { syswrite STDERR, "nsenter: failed to execute $command[0]: $!\n" }
-    else { syswrite $fail, "$command[0]: $!" }
+    else { syswrite $fail, "$command[0]: $!\0" . ($!{ENOENT} ? 'ENOENT' : '') }
     POSIX::_exit(127);
   }
   close $fail; close $_ for grep { defined } map { $ours[$_] ? $theirs[$_] : undef } 0 .. 3;
   # The end of this pipe is the exec.
   my $why = do { local $/; <$failed> };
-  if (length($why // '')) { waitpid $pid, 0; return tell_('refused', $id, $why) }
+  if (length($why // '')) { waitpid $pid, 0; return tell_('refused', $id, split /\0/, $why) }
   $process{$id} = { pid => $pid, forks => $how =~ /f/ && !$space }; $of{$pid} = $id;
   if ($ours[0]) {
     fcntl $ours[0], F_SETFL, O_NONBLOCK;

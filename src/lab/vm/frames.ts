@@ -11,7 +11,7 @@
  * | hello | agent | first of all: release of the kernel, seconds since power-on |
  * | start | opener | what {@link printStart} prints |
  * | started | agent | the process id |
- * | refused | agent | why there is no process |
+ * | refused | agent | why there is no process; ENOENT if that is the reason |
  * | signal | opener | a signal's name |
  * | ended | agent | exit code, number of the signal; one of them is empty |
  * | data, end | both | bytes of a stream, and that there are no more |

@@ -82,7 +82,7 @@ export class Guest implements Machine {
     else if (kind === 'started') process?.started.resolve(Number(first));
     else {
       this.#processes.delete(id);
-      if (kind === 'refused') process?.started.reject(new Error(first));
+      if (kind === 'refused') process?.started.reject(Object.assign(new Error(first), { code: second }));
       else process?.ended.resolve(endingOf(first, second));
     }
   }

@@ -1,4 +1,5 @@
 import { Addr, Endpoint, portOf } from '../../../ip/ip.ts';
+import type { ServicePort } from '../../../kube/objects.ts';
 import type { Situation } from '../../recognise/situation.ts';
 import type { Attempt, Candidate } from '../fix.ts';
 
@@ -32,13 +33,12 @@ export const otherSide: Candidate = function* (situation) {
   }
 };
 
-/** A node that runs an endpoint. */
+/** A node that runs an endpoint, by its private address inside and by its elastic one outside. */
 export const servingNode: Candidate = function* (situation) {
-  const { cluster, request, dialled, readyNodes } = situation;
+  const { cluster, request, dialled, readyNodes, client } = situation;
   if (dialled?.by !== 'nodePort') return;
-  const isElastic = situation.elasticOwner(request.to) !== undefined;
   const serving = cluster.nodes.find(({ facts }) => readyNodes.has(facts.name));
-  const address = isElastic ? serving?.facts.elastic : serving?.facts.address;
+  const address = client?.role === 'client' ? serving?.facts.elastic : serving?.facts.address;
   if (serving === undefined || address === undefined || address.equals(request.to)) return;
   yield {
     ...dialling(situation, address),
@@ -47,32 +47,47 @@ export const servingNode: Candidate = function* (situation) {
   };
 };
 
-/** From outside, an address that leads in; on a node, the node port where the Service's own port was dialled. */
+/**
+ * From outside, the addresses by which a Service is published; on a node's address, the node port where the Service's own
+ * port was dialled.
+ */
 export const published: Candidate = function* (situation) {
   const { cluster, request, dialled, clientNode } = situation;
   const isNode = cluster.nodes.some(({ facts }) => facts.address.equals(request.to));
-  if (!isNode && (dialled?.by !== 'clusterIP' || clientNode !== undefined)) return;
+  if (clientNode !== undefined && !isNode) return;
   for (const [name, service] of cluster.services) {
-    const port = (service.spec?.ports ?? []).find((one) => one.port === request.port);
-    const wanted = dialled === undefined ? port?.nodePort !== undefined : name === dialled.name;
-    if (port === undefined || !wanted) continue;
-    for (const address of cluster.cloudAddresses.get(name) ?? []) {
-      yield {
-        ...dialling(situation, address),
-        title: `dial the balancer of svc/${name}: ${address}:${port.port}`,
-      };
-    }
-    for (const { facts } of cluster.nodes.slice(0, 1)) {
-      if (!port.nodePort) continue;
-      const address = situation.client?.role === 'client' ? facts.elastic : facts.address;
-      if (address === undefined) continue;
-      yield {
-        ...dialling(situation, address, port.nodePort),
-        title: `dial the node port of svc/${name}: ${new Endpoint(address, portOf(port.nodePort)).text}`,
-      };
-    }
+    const port = (service.spec?.ports ?? []).find((one) =>
+      dialled === undefined
+        ? (isNode && one.port === request.port) || leadsTo(situation, name, one)
+        : name === dialled.name && dialled.by === 'clusterIP' && one.port === request.port,
+    );
+    if (port !== undefined) yield* waysIn(situation, name, port);
   }
 };
+
+/** Whether the Service's port sends to the address that was dialled. */
+const leadsTo = ({ cluster, request }: Situation, name: string, { name: port = '' }: ServicePort): boolean =>
+  (cluster.slices.get(name) ?? []).some(
+    ({ endpoints, ports }) =>
+      (ports ?? []).some((one) => (one.name ?? '') === port && one.port === request.port) &&
+      (endpoints ?? []).some(({ addresses }) => addresses.includes(request.to.text)),
+  );
+
+function* waysIn(situation: Situation, name: string, port: ServicePort): Generator<Attempt> {
+  const { cluster, client } = situation;
+  for (const address of cluster.cloudAddresses.get(name) ?? []) {
+    const title = `dial the balancer of svc/${name}: ${new Endpoint(address, portOf(port.port)).text}`;
+    yield { ...dialling(situation, address, port.port), title };
+  }
+  const { nodePort } = port;
+  if (!nodePort) return;
+  const ready = (cluster.slices.get(name) ?? []).flatMap(({ endpoints }) => endpoints ?? []);
+  const serving = cluster.nodes.find(({ facts }) => ready.some(({ nodeName }) => nodeName === facts.name));
+  const address = client?.role === 'client' ? serving?.facts.elastic : serving?.facts.address;
+  if (address === undefined) return;
+  const title = `dial the node port of svc/${name}: ${new Endpoint(address, portOf(nodePort)).text}`;
+  yield { ...dialling(situation, address, nodePort), title };
+}
 
 function dialling({ request }: Situation, to: Addr, number: number = request.port): Omit<Attempt, 'title'> {
   const port = portOf(number);
