@@ -6,7 +6,8 @@
  * to 1. The same World gives the same answer.
  * Refuses: to guess. A match, target or way that is not modelled ends in the verdict `unknown` and is named. Time is not
  * modelled: timeouts, rate limits and what earlier connections left behind are none of its matter, so session affinity
- * chooses as it does for a client's first connection.
+ * chooses as it does for a client's first connection. A process answers from the address it was asked at; a next hop that
+ * nobody has is silence (the kernel says so after three seconds).
  *
  * @example
  * walk(world, { from: 'default/near', to: Addr.parse('10.247.0.10'), port: portOf(80), protocol: 'TCP' })

@@ -115,7 +115,8 @@ const match = fc.oneof(
   fc
     .tuple(not, fc.constantFrom('dports 80,443', 'ports 70:80,8080', 'sports 80'))
     .map(([no, ports]) => `-p tcp -m multiport ${no}--${ports}`),
-  fc.constant('-m statistic --mode random --probability 0.50000000000'),
+  // Once a connection: what is drawn for each of its packets is not foretold, for a walk has but three.
+  fc.constant('-m conntrack --ctstate NEW -m statistic --mode random --probability 0.50000000000'),
 );
 
 /** A protocol may be said once. */
@@ -212,14 +213,6 @@ const nftMatch: fc.Arbitrary<NftStatement> = fc.oneof(
     .map(([key, name, how]) => Match(Meta(key), Word(name), how)),
 );
 
-/** A port to rewrite to needs a protocol before it. */
-const nftAct = (acts: readonly NftStatement[]) =>
-  fc.tuple(fc.array(nftMatch, { maxLength: 2 }), fc.constantFrom(...acts)).map(([some, act]) => {
-    const named = act.kind === 'Dnat' && act.port !== undefined ? [Match(Meta('l4proto'), TCP)] : [];
-    return NftRule([...some, ...named, act]);
-  });
-
-const key = Concat(Payload('ip', 'daddr'), Meta('l4proto'), Payload('th', 'dport'));
 const lots = VerdictMap(
   Numgen(2),
   AnonymousVerdicts([
@@ -227,6 +220,15 @@ const lots = VerdictMap(
     [NumberValue(1), Return()],
   ]),
 );
+/** A port to rewrite to needs a protocol before it. */
+const nftAct = (acts: readonly NftStatement[]) =>
+  fc.tuple(fc.array(nftMatch, { maxLength: 2 }), fc.constantFrom(...acts)).map(([some, act]) => {
+    const once = act === lots ? [Match(Ct('state'), Word('new'), 'in')] : [];
+    const named = act.kind === 'Dnat' && act.port !== undefined ? [Match(Meta('l4proto'), TCP)] : [];
+    return NftRule([...some, ...once, ...named, act]);
+  });
+
+const key = Concat(Payload('ip', 'daddr'), Meta('l4proto'), Payload('th', 'dport'));
 const marks = [
   Mangle(Meta('mark'), NumberValue(1)),
   Mangle(Meta('mark'), Bitwise(Meta('mark'), '^', NumberValue(1))),
