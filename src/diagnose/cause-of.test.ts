@@ -92,6 +92,13 @@ describe('the examples of causes', () => {
     expect(diagnose(other)).toMatchObject([{ verdict: example.verdict, code: example.code }]);
   });
 
+  it('FL020 holds at a balancer that has no backend, too', () => {
+    const found = examples.find(({ code }) => code === 'FL009');
+    if (found === undefined) throw new TypeError('there is no example of FL009');
+    const text = found.text.replace(/status: "True"/, 'status: "False"');
+    expect(diagnose({ ...found, text, from: 'vpc-host' })).toMatchObject([{ code: 'FL020' }]);
+  });
+
   it('there is one for every cause that a connection shows', () => {
     const shown = CAUSE_CODES.filter((code) => causeEntry(code).shownBy === 'connection');
     expect([...examples.map(({ code }) => code), ...MADE_BY_HAND].sort()).toEqual([...shown].sort());

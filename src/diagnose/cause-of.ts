@@ -75,6 +75,15 @@ const natGateway: Recogniser = ({ cluster, request, client }) => {
 /** kube-proxy's chains and tables; ours too. */
 const PROXY_RULE = /KUBE-|^nft ip6? (fairlead|kube-proxy) /;
 
+/** The balancer of the Service has nobody to send to. */
+const withoutBackend: Recogniser = (situation) => {
+  const { cluster, deciding, request, dialled } = situation;
+  if (dialled === undefined || deciding === undefined) return undefined;
+  if (cluster.world.hosts.get(deciding.host)?.role !== 'balancer') return undefined;
+  const nobody = recognised('FL035', `${deciding.host} has no backend for port ${request.port}`);
+  return withoutEndpoints(situation) ?? nobody;
+};
+
 const foreignRule: Recogniser = (situation) => {
   const { deciding } = situation;
   if (deciding === undefined || PROXY_RULE.test(deciding.rule)) return undefined;
@@ -114,6 +123,7 @@ const border: Recogniser = ({ client, request, cluster }) => {
 
 const byRule: readonly Recogniser[] = [
   onlyBack(lostReply),
+  withoutBackend,
   foreignRule,
   invalid,
   capturedPort,
@@ -140,7 +150,7 @@ const answered: Recogniser = (situation) => {
 /** Whom to ask, by the walk's reason; the first that knows the case is believed. */
 const RECOGNISERS: Readonly<Record<Reason, readonly Recogniser[]>> = {
   answered: [capturedPort, answered],
-  noListener: [capturedPort, refusedByPod, nothingListens],
+  noListener: [capturedPort, withoutBackend, refusedByPod, nothingListens],
   droppedByRule: byRule,
   rejectedByRule: byRule,
   emptyVirtualServer: [withoutEndpoints, keptLocal],

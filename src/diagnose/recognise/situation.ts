@@ -1,20 +1,12 @@
 import type { Addr } from '../../ip/ip.ts';
-import { type EndpointSlice, nameOf, type Service, type ServicePort } from '../../kube/objects.ts';
+import { type EndpointSlice, nameOf, type Service } from '../../kube/objects.ts';
 import { isReady } from '../../kube/pod-state.ts';
 import { selectsPod } from '../../kube/service-endpoints.ts';
 import { IPVS_INTERFACE } from '../../proxy/proxy.ts';
 import type { Direction, Hop, Outcome, WalkRequest } from '../../trace/trace.ts';
 import type { Cluster } from '../../world/from-objects/from-objects.ts';
 import { addressOf, type Host } from '../../world/world.ts';
-
-/** The Service that an address and port stand for. */
-export interface Dialled {
-  readonly service: Service;
-  /** `namespace/name`. */
-  readonly name: string;
-  readonly port: ServicePort;
-  readonly by: 'clusterIP' | 'nodePort' | 'loadBalancer' | 'externalIP';
-}
+import { type ClusterIndex, type Dialled, indexOf } from './cluster-index.ts';
 
 /**
  * One outcome of a walk in the cluster it happened in, with what recognisers ask about it. Nothing here decides a verdict:
@@ -28,27 +20,21 @@ export class Situation {
   readonly client: Host | undefined;
   /** The node the client runs on, or is. */
   readonly clientNode: string | undefined;
+  readonly #index: ClusterIndex;
 
   constructor(cluster: Cluster, request: WalkRequest, outcome: Outcome) {
     this.cluster = cluster;
     this.request = request;
     this.outcome = outcome;
-    this.dialled = dialledBy(cluster, request);
+    this.#index = indexOf(cluster);
+    this.dialled = this.#index.dialled(request.to, request.port, request.protocol);
     this.client = cluster.world.hosts.get(request.from);
     this.clientNode = this.nodeOf(request.from);
   }
 
   /** The node a host is, or a pod runs on. */
   nodeOf(host: string): string | undefined {
-    if (this.cluster.world.hosts.get(host)?.role === 'node') return host;
-    const known = this.cluster.pods.get(host)?.node;
-    if (known !== undefined) return known;
-    // A pod that no object stands for is on the node its link leads to.
-    for (const { a, b } of this.cluster.world.links) {
-      const [other] = a.host === host ? [b.host] : b.host === host ? [a.host] : [];
-      if (other !== undefined && this.isNode(other)) return other;
-    }
-    return undefined;
+    return this.#index.nodeOf(host);
   }
 
   /** The host of the step that decided, and whether the packet was on its way there or back. */
@@ -133,19 +119,7 @@ export class Situation {
     const { sourceSeen } = this.outcome;
     if (sourceSeen === undefined || this.client === undefined) return true;
     const own = this.client.interfaces.flatMap(({ addresses }) => addresses.map(({ addr }) => addr));
-    return [...own, ...this.elasticOf(this.client)].some((addr) => addr.equals(sourceSeen));
-  }
-
-  /** The elastic addresses of a host, which the gateway has for it. */
-  elasticOf(host: Host): readonly Addr[] {
-    const inside = addressOf(host);
-    return [...this.cluster.world.hosts.values()].flatMap(({ policies }) =>
-      policies.flatMap((policy) =>
-        policy.kind === 'elastic-addresses'
-          ? policy.pairs.filter((pair) => pair.inside.equals(inside)).map(({ elastic }) => elastic)
-          : [],
-      ),
-    );
+    return [...own, ...this.#index.elasticOf(addressOf(this.client))].some((addr) => addr.equals(sourceSeen));
   }
 }
 
@@ -162,39 +136,6 @@ function readyEndpoints(cluster: Cluster, dialled: Dialled | undefined) {
     )
     .flatMap(({ endpoints }) => endpoints ?? [])
     .filter(({ conditions }) => conditions?.ready !== false);
-}
-
-function dialledBy(cluster: Cluster, { to, port, protocol }: WalkRequest): Dialled | undefined {
-  const isNodeAddress = cluster.nodes.some(
-    ({ facts }) => facts.address.equals(to) || facts.elastic?.equals(to) === true,
-  );
-  for (const [name, service] of cluster.services) {
-    for (const one of service.spec?.ports ?? []) {
-      if ((one.protocol ?? 'TCP') !== protocol) continue;
-      const by = wayTo(cluster, { name, service, to, isNodeAddress, number: port, port: one });
-      if (by !== undefined) return { service, name, port: one, by };
-    }
-  }
-  return undefined;
-}
-
-function wayTo(
-  cluster: Cluster,
-  at: {
-    readonly name: string;
-    readonly service: Service;
-    readonly to: Addr;
-    readonly isNodeAddress: boolean;
-    readonly number: number;
-    readonly port: ServicePort;
-  },
-): Dialled['by'] | undefined {
-  const { name, service, to, isNodeAddress, number, port } = at;
-  if (isNodeAddress && port.nodePort === number) return 'nodePort';
-  if (port.port !== number) return undefined;
-  if (service.spec?.clusterIP === to.text) return 'clusterIP';
-  if ((cluster.cloudAddresses.get(name) ?? []).some((addr) => addr.equals(to))) return 'loadBalancer';
-  return service.spec?.externalIPs?.includes(to.text) ? 'externalIP' : undefined;
 }
 
 /** `n1, n2 and 3 more`. */
