@@ -1,4 +1,5 @@
 import type { HookEntry } from './hook-entry.ts';
+import type { Packet } from './packet.ts';
 import type { HookName, Passage, Ruling } from './passage.ts';
 
 export type NatHook = Exclude<HookName, 'forward'>;
@@ -31,8 +32,21 @@ export function natOf(hook: NatHook, chains: readonly HookEntry[]): (passage: Pa
       if (ruling !== 'accept') return ruling;
     }
     const moved = packet.destination.text !== before || packet.destinationPort !== port;
-    return moved && passage.reroute !== undefined ? passage.reroute(passage) : 'accept';
+    return (moved || isBoundElsewhere(packet)) && passage.reroute !== undefined
+      ? passage.reroute(passage)
+      : 'accept';
   };
+}
+
+/**
+ * Whether the packet's connection is led elsewhere than its sender addressed it, whoever does that: the output hook then
+ * looks for the way anew, by source and mark as well (nf_nat_ipv4_local_fn). So what IPVS sends on leaves by policy routing.
+ */
+function isBoundElsewhere({ connection, isReply }: Packet): boolean {
+  if (connection === undefined) return false;
+  const { original, reply } = connection;
+  const [to, from] = isReply ? [reply.destination, original.source] : [original.destination, reply.source];
+  return !to.equals(from);
 }
 
 /** Only the first packet of a connection can still decide. */
