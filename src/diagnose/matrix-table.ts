@@ -2,6 +2,7 @@ import type { Cluster } from '../world/from-objects/from-objects.ts';
 import { CLIENT_CLASSES, type ClientClass, type Matrix, type MatrixCell } from './matrix.ts';
 import { type Palette, paintVerdict } from './palette.ts';
 import { profileText } from './profile-text.ts';
+import { clientText } from './stand-ins.ts';
 
 /** A matrix for a person: a row an address, a column a class of clients, and below it why the cells that fail do. */
 export function matrixTable(cluster: Cluster, matrix: Matrix, palette: Palette): string {
@@ -31,7 +32,7 @@ export function matrixTable(cluster: Cluster, matrix: Matrix, palette: Palette):
     ...(cells.some(({ observed }) => observed !== undefined)
       ? ['', palette.quiet('=  the kernel does so too    ≠  what the kernel does instead')]
       : []),
-    ...notes.lines(matrix.service, palette),
+    ...notes.lines(palette),
     '',
   ].join('\n');
 }
@@ -91,11 +92,11 @@ class Notes {
     return at < 0 ? this.#cells.push(cell) : at + 1;
   }
 
-  lines(service: string, palette: Palette): string[] {
+  lines(palette: Palette): string[] {
     if (this.#cells.length === 0) return [];
-    const notes = this.#cells.map(({ cause, from, client }, at) => {
-      const who = client === 'external' || client === 'vpc-host' ? client : from;
-      return `[${at + 1}] ${cause?.code}: ${cause?.title}${palette.quiet(` (${who} to svc/${service})`)}`;
+    const notes = this.#cells.map(({ cause, from, client, target }, at) => {
+      const who = client === 'external' || client === 'vpc-host' ? client : clientText(from);
+      return `[${at + 1}] ${cause?.code}: ${cause?.title}${palette.quiet(` (${who} to ${target})`)}`;
     });
     return ['', ...notes];
   }

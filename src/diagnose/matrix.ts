@@ -14,7 +14,7 @@ import {
   verdictOf,
 } from './answer.ts';
 import { nothingNamed } from './question.ts';
-import { idlePodOn, type StandIns, withStandIns } from './stand-ins.ts';
+import { idlePodOn, withStandIns } from './stand-ins.ts';
 
 /** Clients by what makes a difference: whether their node runs an endpoint of the Service. */
 export const CLIENT_CLASSES = [
@@ -70,17 +70,17 @@ export function matrices(
   const wanted = services ?? [...cluster.services.keys()];
   const unknown = wanted.find((key) => !cluster.services.has(key));
   if (unknown !== undefined) throw nothingNamed('service', unknown, cluster.services.keys());
-  const standIns = withStandIns(cluster);
+  const staffed = withStandIns(cluster);
   return wanted.flatMap((key) => {
     const service = cluster.services.get(key);
     const hasAddress = service !== undefined && service.spec?.type !== 'ExternalName' && !isHeadless(service);
-    return hasAddress ? [matrixOf(standIns, key, service, causeOf)] : [];
+    return hasAddress ? [matrixOf(staffed, key, service, causeOf)] : [];
   });
 }
 
 /** The nodes that stand for all others. */
 interface Stage {
-  readonly standIns: StandIns;
+  readonly cluster: Cluster;
   readonly key: string;
   readonly service: Service;
   /** Runs a ready endpoint. */
@@ -91,14 +91,13 @@ interface Stage {
   readonly endpoints: ReadonlySet<string>;
 }
 
-function matrixOf(standIns: StandIns, key: string, service: Service, causeOf: CauseFinder): Matrix {
-  const { cluster } = standIns;
+function matrixOf(cluster: Cluster, key: string, service: Service, causeOf: CauseFinder): Matrix {
   const endpoints = (cluster.slices.get(key) ?? []).flatMap((slice) => slice.endpoints ?? []);
   const ready = endpoints.filter(({ conditions }) => conditions?.ready !== false);
   const running = new Set(ready.flatMap(({ nodeName }) => nodeName ?? []));
   const nodes = cluster.nodes.map(({ facts }) => facts);
   const stage: Stage = {
-    standIns,
+    cluster,
     key,
     service,
     server: nodes.find(({ name }) => running.has(name)),
@@ -124,12 +123,11 @@ interface Client {
 }
 
 function clientsOf(stage: Stage): Client[] {
-  const { server, others, standIns, endpoints } = stage;
-  const { cluster, byNode } = standIns;
+  const { server, others, cluster, key, endpoints } = stage;
   const onNode = (node: NodeFacts | undefined, where: 'same' | 'other'): Client[] => {
     if (node === undefined) return [];
     const { name } = node;
-    const pod = idlePodOn(cluster, name, endpoints)?.host ?? byNode.get(name);
+    const pod = idlePodOn(cluster, name, key.split('/')[0] ?? '', endpoints)?.host;
     return [
       { kind: `node:${where}`, host: name, node: name },
       ...(pod === undefined ? [] : [{ kind: `pod:${where}` as const, host: pod, node: name }]),
@@ -187,11 +185,7 @@ function targetsOf(stage: Stage, port: ServicePort, client: Client): Target[] {
 const protocolOf = ({ protocol }: ServicePort): Protocol =>
   protocol === 'UDP' || protocol === 'SCTP' ? protocol : 'TCP';
 
-function cloudTargets(
-  { standIns: { cluster }, key }: Stage,
-  port: ServicePort,
-  protocol: Protocol,
-): Target[] {
+function cloudTargets({ cluster, key }: Stage, port: ServicePort, protocol: Protocol): Target[] {
   const balancer = cluster.balancers.find(({ name }) => name === cluster.balancerOf.get(key));
   const own = (cluster.cloudAddresses.get(key) ?? []).map((addr): Target => {
     const isGateway = cluster.forwards.some(({ elastic }) => elastic.equals(addr));
@@ -220,7 +214,7 @@ function cloudTargets(
   ];
 }
 
-function podTargets({ standIns: { cluster }, key }: Stage, port: ServicePort, protocol: Protocol): Target[] {
+function podTargets({ cluster, key }: Stage, port: ServicePort, protocol: Protocol): Target[] {
   for (const { endpoints, ports } of cluster.slices.get(key) ?? []) {
     const number = (ports ?? []).find(({ name }) => (name ?? '') === (port.name ?? ''))?.port;
     const address = endpoints.find(({ conditions }) => conditions?.ready !== false)?.addresses[0];

@@ -7,14 +7,11 @@ import { hostsOf } from '../world/world.ts';
 /** No Kubernetes namespace begins with a dash, so no pod of the cluster has it. */
 const NAMESPACE = '-client';
 
-/** A cluster with a pod on each node that does nothing but ask, for the class of clients that no pod of the cluster is of. */
-export interface StandIns {
-  readonly cluster: Cluster;
-  /** Host names by node; a node whose range is full has none. */
-  readonly byNode: ReadonlyMap<string, string>;
-}
-
-export function withStandIns(cluster: Cluster): StandIns {
+/**
+ * The cluster with one more pod on each node that does nothing but ask: for the classes of clients that no pod of the
+ * cluster is of. A node whose range is full gets none.
+ */
+export function withStandIns(cluster: Cluster): Cluster {
   const taken = new Set(
     hostsOf(cluster.world, 'pod').flatMap(({ interfaces }) =>
       interfaces.flatMap(({ addresses }) => addresses.map(({ addr }) => addr.text)),
@@ -26,11 +23,28 @@ export function withStandIns(cluster: Cluster): StandIns {
     taken.add(address.text);
     return [[facts, { namespace: NAMESPACE, name: facts.name, node: facts.name, address }]];
   });
+  const known = pods.map(([, { namespace, name, node, address }]): readonly [string, KnownPod] => {
+    const host = `${namespace}/${name}`;
+    return [
+      host,
+      {
+        pod: { metadata: { namespace, name }, spec: { nodeName: node, containers: [] } },
+        address,
+        node,
+        host,
+      },
+    ];
+  });
   return {
-    cluster: { ...cluster, world: withPods(cluster.world, pods) },
-    byNode: new Map(pods.map(([{ name }]) => [name, `${NAMESPACE}/${name}`])),
+    ...cluster,
+    world: withPods(cluster.world, pods),
+    pods: new Map([...cluster.pods, ...known]),
   };
 }
+
+/** How a person is told of a client: a stand-in is no pod anybody knows. */
+export const clientText = (host: string): string =>
+  host.startsWith(`${NAMESPACE}/`) ? `a pod on ${host.slice(NAMESPACE.length + 1)}` : host;
 
 /** From the end of the range, where no plugin has come to yet. */
 function freeAddress(range: Prefix, taken: ReadonlySet<string>): Addr | undefined {
@@ -42,9 +56,18 @@ function freeAddress(range: Prefix, taken: ReadonlySet<string>): Addr | undefine
   return undefined;
 }
 
-/** A pod of the cluster on the node that has a network of its own and is none of these. */
-export function idlePodOn(cluster: Cluster, node: string, busy: ReadonlySet<string>): KnownPod | undefined {
-  return [...cluster.pods.values()].find(
+/**
+ * A pod on the node that has a network of its own and none of these addresses: one of the namespace before others, a
+ * stand-in last.
+ */
+export function idlePodOn(
+  cluster: Cluster,
+  node: string,
+  namespace: string,
+  busy: ReadonlySet<string>,
+): KnownPod | undefined {
+  const idle = [...cluster.pods.values()].filter(
     (one) => one.node === node && one.host !== node && !busy.has(one.address.text),
   );
+  return idle.find(({ pod }) => pod.metadata?.namespace === namespace) ?? idle[0];
 }
