@@ -35,7 +35,7 @@ status: {phase: Running, podIP: 10.0.2.10, conditions: [{type: Ready, status: "T
 `;
 
 /** Update with `vitest -u`, and read what changed. */
-const golden = (text: string, name: string) => expect(text).toMatchFileSnapshot(`testdata/${name}`);
+const golden = (text: string, name: string) => expect(text).toMatchFileSnapshot(`goldens/${name}`);
 
 describe('an answer for a person', () => {
   it('is a ladder', async () => {
@@ -109,15 +109,13 @@ spec: {clusterIP: None, selector: {app: nginx}, ports: [{port: 80}]}
 describe('a matrix', () => {
   it('is a table of clients and addresses', async () => {
     const cluster = example('three-nodes', { proxyMode: 'iptables' });
-    const text = matrices(cluster, undefined, causeOf).map((one) => matrixTable(cluster, one, NO_COLOURS));
+    const text = matrices(cluster, undefined).map((one) => matrixTable(cluster, one, NO_COLOURS));
     await golden(text.join('\n'), 'matrix-three-nodes.txt');
   });
 
   it("shows the listeners that are not this Service's", async () => {
     const cluster = example('shared-balancer');
-    const text = matrices(cluster, ['default/svc1'], causeOf).map((one) =>
-      matrixTable(cluster, one, NO_COLOURS),
-    );
+    const text = matrices(cluster, ['default/svc1']).map((one) => matrixTable(cluster, one, NO_COLOURS));
     await golden(text.join('\n'), 'matrix-shared-balancer.txt');
   });
 
