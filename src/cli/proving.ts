@@ -54,7 +54,7 @@ export async function withProof<T>(
 }
 
 /** The World that the cells of matrices were walked in. */
-export const provenCluster = (cluster: Cluster): Cluster => withStandIns(cluster).cluster;
+export const provenCluster = (cluster: Cluster): Cluster => withStandIns(cluster);
 
 /** Nobody here speaks SCTP, so such a cell is none of them. */
 export function questionOf(cluster: Cluster, service: string, cell: MatrixCell): Question | undefined {

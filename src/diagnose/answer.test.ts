@@ -123,17 +123,19 @@ describe('a matrix', () => {
     const cluster = example('three-nodes');
     const [json] = matrices(cluster, ['default/nginx'], causeOf).map((one) => matrixJson(cluster, one));
     expect(json).toMatchObject({ profile: { cloud: 'cce', network: 'tunnel' }, service: 'default/nginx' });
-    expect(json?.cells).toContainEqual({
-      client: 'pod:other',
-      from: 'default/far',
-      node: 'n2',
-      target: 'ownNode.private',
-      address: '192.168.0.12:30080',
-      verdict: 'timeout',
-      sourceSeen: [],
-      endpoints: [],
-      cause: 'FL001',
-    });
+    expect(json?.cells).toContainEqual(
+      expect.objectContaining({
+        client: 'pod:other',
+        from: 'default/far',
+        node: 'n2',
+        target: 'ownNode.private',
+        address: '192.168.0.12:30080',
+        verdict: 'timeout',
+        sourceSeen: [],
+        endpoints: [],
+        cause: 'FL001',
+      }),
+    );
   });
 
   it('has the cells of each port of a Service with several', () => {
