@@ -27,7 +27,7 @@ function clusterOptions(command: Command): Command {
     .addOption(new Option('--profile <name>', 'network model').choices(['tunnel', 'vpc']).default('tunnel'))
     .addOption(
       new Option('--proxy-mode <mode>', 'Service proxy')
-        .choices(['nftables', 'iptables'])
+        .choices(['nftables', 'iptables', 'ipvs'])
         .default('nftables'),
     )
     .option('--port <port>', 'API server port on loopback; 0 takes a free one', whole(0, 65535), 6443);
@@ -81,7 +81,11 @@ function clusterCommands(fairlead: Command): void {
       ]),
     )
     .addOption(
-      new Option('--proxy-mode <mode>', 'both with --once unless said').choices(['nftables', 'iptables']),
+      new Option('--proxy-mode <mode>', 'nftables and iptables with --once unless said').choices([
+        'nftables',
+        'iptables',
+        'ipvs',
+      ]),
     )
     .option('--port <port>', 'API server port on loopback; 0 takes a free one', whole(0, 65535), 6443)
     .option('--kubectl <path>', 'the kubectl to play it with', 'kubectl')
@@ -125,7 +129,7 @@ function daemonCommands(fairlead: Command): void {
     "kube-proxy's configuration file, or the settings `fairlead up` writes",
   )
     .option('--node <name>', 'the node it runs on', process.env.NODE_NAME)
-    .addOption(new Option('--proxy-mode <mode>').choices(['nftables', 'iptables']))
+    .addOption(new Option('--proxy-mode <mode>').choices(['nftables', 'iptables', 'ipvs']))
     .option('--cleanup', 'remove every rule of ours and end')
     .action(async (options) => (await import('./commands/proxy.ts')).proxy(options));
   daemon('dns', 'answer the names of Services and pods')

@@ -18,6 +18,9 @@ import type { Log } from '../fault/log.ts';
 import { type Cage, openCage } from '../lab/cage.ts';
 import { nodeNetworkConfig } from '../lab/node-network.ts';
 import { realise } from '../lab/realise.ts';
+import { chooseKernel, featuresOf } from '../lab/vm/kernel.ts';
+import type { ProxyMode } from '../proxy/proxy.ts';
+import { withoutIpvs } from '../sync/sync.ts';
 import { buildCluster } from '../world/build.ts';
 import { defaultNodes, type NodeFacts } from '../world/facts.ts';
 import { podRange } from '../world/node-host.ts';
@@ -76,10 +79,18 @@ const TOOLS = [
   'perl',
 ];
 const IPTABLES_TOOLS = ['iptables-save', 'iptables-restore'];
+const TOOLS_OF: Readonly<Record<ProxyMode, readonly string[]>> = {
+  nftables: [],
+  iptables: IPTABLES_TOOLS,
+  ipvs: [...IPTABLES_TOOLS, 'ipvsadm', 'ipset'],
+};
 
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   options.data.claim();
-  requireTools(options.profile.proxyMode === 'iptables' ? [...TOOLS, ...IPTABLES_TOOLS] : TOOLS);
+  const { proxyMode } = options.profile;
+  requireTools([...TOOLS, ...TOOLS_OF[proxyMode]]);
+  const { kernel, reason } = await chooseKernel(featuresOf(proxyMode));
+  if (kernel === 'vm') throw withoutIpvs(reason);
   const closers: (() => Promise<void> | void)[] = [];
   const stop = async () => {
     while (closers.length > 0) await closers.pop()?.();

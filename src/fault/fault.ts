@@ -22,6 +22,7 @@ export const FAULTS = {
   FE012: 'no pod address is left',
   FE013: 'a name matches nothing',
   FE014: 'no fitting kernel',
+  FE015: 'the kernel has no IPVS',
 } as const;
 
 export type FaultCode = keyof typeof FAULTS;

@@ -16,6 +16,7 @@ export * from './iptables/compile.ts';
 export * from './iptables/ledger.ts';
 export * from './ipvs/compile.ts';
 export * from './ipvs/ledger.ts';
+export { ipvsSetNames } from './ipvs/sets.ts';
 export type { IpvsOptions } from './ipvs/version.ts';
 export * from './nftables/compile.ts';
 export { TABLE_NAME } from './nftables/frame.ts';

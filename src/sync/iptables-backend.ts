@@ -1,29 +1,15 @@
 import type { Exec } from '../exec/exec.ts';
-import type { Family } from '../ip/ip.ts';
 import {
   differenceOfIptables,
-  IptablesChain,
   IptablesTable,
-  type IptablesTableName,
   type IptablesTransaction,
-  parseIptablesSave,
   printIptablesRuleset,
   printIptablesTable,
   printIptablesTransaction,
 } from '../netfilter/netfilter.ts';
-import {
-  IptablesLedger,
-  isProxyChain,
-  type NodeFacts,
-  type ProxyConfig,
-  type ServicePlan,
-} from '../proxy/proxy.ts';
+import { IptablesLedger, type NodeFacts, type ProxyConfig, type ServicePlan } from '../proxy/proxy.ts';
 import { type Applied, type Backend, SyncFailure } from './backend.ts';
-
-const TOOLS = {
-  4: { restore: 'iptables-restore', save: 'iptables-save', one: 'iptables' },
-  6: { restore: 'ip6tables-restore', save: 'ip6tables-save', one: 'ip6tables' },
-} as const;
+import { IptablesTool, withoutRules } from './iptables-tool.ts';
 
 const CANARY_TABLES = ['mangle', 'filter', 'nat'] as const;
 
@@ -33,22 +19,16 @@ const CANARY_TABLES = ['mangle', 'filter', 'nat'] as const;
  */
 const MANY_CHAINS = 3000;
 
-interface Standing {
-  readonly tables: ReadonlyMap<IptablesTableName, IptablesTable>;
-  /** There are chains or rules of somebody else. */
-  readonly foreign: boolean;
-  /** How many chains are ours. */
-  readonly ours: number;
-}
-
 /** Chains KUBE-…, by iptables-restore(8) and its IPv6 twin. Foreign chains and rules are never written. */
 export class IptablesBackend implements Backend {
   readonly #exec: Exec;
+  readonly #tool: IptablesTool;
   readonly #ledgers: readonly IptablesLedger[];
   readonly #localhost: boolean;
 
   constructor(exec: Exec, node: NodeFacts, config: ProxyConfig) {
     this.#exec = exec;
+    this.#tool = new IptablesTool(exec);
     this.#localhost = config.localhostNodePorts;
     const families = new Set(node.ips.map((ip) => ip.family));
     this.#ledgers = Array.from(families, (family) => new IptablesLedger(family, node, config));
@@ -77,7 +57,7 @@ export class IptablesBackend implements Backend {
     }
     const done: string[] = [];
     for (const ledger of this.#ledgers) {
-      const standing = await this.#standing(ledger.family);
+      const standing = await this.#tool.standing(ledger.family);
       const wanted = [...ledger.ruleset().tables.values()];
       const fresh = !standing.foreign && standing.ours === 0;
       if (fresh && wanted.some(({ chains }) => chains.size > MANY_CHAINS)) {
@@ -96,9 +76,7 @@ export class IptablesBackend implements Backend {
   async intact(): Promise<boolean> {
     for (const { family } of this.#ledgers) {
       for (const table of CANARY_TABLES) {
-        const args = ['-w', '5', '-t', table, '-S', 'KUBE-PROXY-CANARY'];
-        const { code } = await this.#exec.run({ file: TOOLS[family].one, args, accept: [0, 1] });
-        if (code !== 0) return false;
+        if (!(await this.#tool.hasChain(family, table, 'KUBE-PROXY-CANARY'))) return false;
       }
     }
     return true;
@@ -106,22 +84,16 @@ export class IptablesBackend implements Backend {
 
   async cleanup(): Promise<void> {
     for (const family of [4, 6] as const) {
-      const standing = await this.#standing(family);
-      const emptied = Array.from(standing.tables.values(), ({ name, chains }) => {
-        const shared = [...chains.values()].filter(({ policy }) => policy !== undefined);
-        return IptablesTable(
-          name,
-          shared.map((chain) => ({ ...chain, rules: [] })),
-        );
-      });
+      const standing = await this.#tool.standing(family);
+      const emptied = Array.from(standing.tables.values(), withoutRules);
       if (!standing.foreign && standing.ours > MANY_CHAINS) {
-        await this.#restore(family, emptied.map(printIptablesTable).join(''), []);
+        await this.#tool.restore(family, emptied.map(printIptablesTable).join(''), []);
         continue;
       }
       const transactions = emptied.map((table) =>
         differenceOfIptables(standing.tables.get(table.name) ?? table, table),
       );
-      await this.#restore(family, transactions.map(printIptablesTransaction).join(''));
+      await this.#tool.restore(family, transactions.map(printIptablesTransaction).join(''));
     }
   }
 
@@ -129,53 +101,22 @@ export class IptablesBackend implements Backend {
   async #firstLoad(ledger: IptablesLedger): Promise<string> {
     const text = printIptablesRuleset(ledger.ruleset());
     try {
-      await this.#restore(ledger.family, text, []);
+      await this.#tool.restore(ledger.family, text, []);
     } catch (error) {
       throw new SyncFailure(text, error);
     }
     ledger.settle();
     return text;
-  }
-
-  /** What of the kernel's tables is ours: our chains, and the kernel's chains with our jumps in them. */
-  async #standing(family: Family): Promise<Standing> {
-    const { stdout } = await this.#exec.run({ file: TOOLS[family].save, args: [], timeoutMs: 120_000 });
-    const tables = new Map<IptablesTableName, IptablesTable>();
-    let [foreign, ours] = [false, 0];
-    for (const { name, chains } of parseIptablesSave(stdout, family).tables.values()) {
-      const own = new Set([...chains.values()].filter(isProxyChain).map((chain) => chain.name));
-      const mine: IptablesChain[] = [];
-      for (const chain of chains.values()) {
-        if (own.has(chain.name)) mine.push(chain);
-        else if (chain.policy === undefined) foreign = true;
-        else {
-          const jumps = chain.rules.filter(
-            ({ target }) => target?.kind === 'JumpTo' && own.has(target.chain),
-          );
-          foreign ||= jumps.length < chain.rules.length || chain.policy !== 'ACCEPT';
-          mine.push(IptablesChain(chain.name, jumps, chain.policy));
-        }
-      }
-      ours += own.size;
-      tables.set(name, IptablesTable(name, mine));
-    }
-    return { tables, foreign, ours };
   }
 
   async #commit(ledger: IptablesLedger, transactions: readonly IptablesTransaction[]): Promise<string> {
     const text = transactions.map(printIptablesTransaction).join('');
     try {
-      await this.#restore(ledger.family, text);
+      await this.#tool.restore(ledger.family, text);
     } catch (error) {
       throw new SyncFailure(text, error);
     }
     ledger.settle();
     return text;
-  }
-
-  async #restore(family: Family, text: string, options: readonly string[] = ['--noflush']): Promise<void> {
-    if (text === '') return;
-    const args = [...options, '-w', '5'];
-    await this.#exec.run({ file: TOOLS[family].restore, args, stdin: text, timeoutMs: 300_000 });
   }
 }

@@ -20,22 +20,30 @@ import { type Clock, SYSTEM_CLOCK } from '../client/clock.ts';
 import { EventRecorder } from '../client/event-recorder.ts';
 import { createInformer } from '../client/informer.ts';
 import type { Exec } from '../exec/exec.ts';
-import { Fault } from '../fault/fault.ts';
 import type { Log } from '../fault/log.ts';
 import type { Addr } from '../ip/ip.ts';
 import { type EndpointSlice, keyOf, type Node, type Service } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
-import { DEFAULT_CONFIG, type NodeFacts, type ProxyConfig, type ProxyMode } from '../proxy/proxy.ts';
+import {
+  DEFAULT_CONFIG,
+  type IpvsOptions,
+  type NodeFacts,
+  type ProxyConfig,
+  type ProxyMode,
+} from '../proxy/proxy.ts';
 import type { Backend } from './backend.ts';
 import { HealthServers, type ListenAt } from './health.ts';
 import { DEFAULT_INTERVALS, type SyncIntervals } from './intervals.ts';
 import { IptablesBackend } from './iptables-backend.ts';
+import { IpvsBackend } from './ipvs-backend.ts';
+import { requireIpvs } from './ipvs-tool.ts';
 import { ProxyMetrics } from './metrics.ts';
 import { NftablesBackend } from './nftables-backend.ts';
 import { nodeFactsOf } from './node-facts.ts';
 import { Planner } from './planner.ts';
 import { Reconciler } from './reconciler.ts';
 
+export { withoutIpvs } from './ipvs-tool.ts';
 export type { SyncIntervals };
 
 export interface ProxyOptions {
@@ -45,6 +53,8 @@ export interface ProxyOptions {
   readonly nodeIPs?: readonly Addr[];
   readonly mode: ProxyMode;
   readonly config?: Partial<ProxyConfig>;
+  /** In the mode `ipvs`, whose kube-proxy to be like; the newest if left out. */
+  readonly kubernetesVersion?: IpvsOptions['kubernetesVersion'] | undefined;
   /** Runs nft and the like in the node's network namespace. */
   readonly exec: Exec;
   readonly signal: AbortSignal;
@@ -96,7 +106,7 @@ export function runProxy(options: ProxyOptions): RunningProxy {
     exec,
     events: new EventRecorder({ client, component: 'fairlead-proxy', host: options.nodeName, log, clock }),
     intervals: { ...DEFAULT_INTERVALS, ...options.intervals },
-    makeBackend: (node) => makeBackend(mode, exec, node, config),
+    makeBackend: (node) => makeBackend(mode, exec, node, config, options),
   });
   subscribe();
   const listening = health.listen({ ...listen, mode });
@@ -127,6 +137,7 @@ export function runProxy(options: ProxyOptions): RunningProxy {
 
   async function run(): Promise<void> {
     try {
+      if (mode === 'ipvs') await requireIpvs(exec);
       await listening;
       await Promise.all([services.synced, slices.synced, nodes.synced]);
       reconciler.nodeIs(facts(nodes.get(options.nodeName)));
@@ -144,13 +155,19 @@ export function runProxy(options: ProxyOptions): RunningProxy {
 /** Takes the rules of every mode out of the kernel: what `fairlead proxy --cleanup` does. */
 export async function cleanupProxy(exec: Exec): Promise<void> {
   const nobody: NodeFacts = { name: '', ips: [], podCIDRs: [] };
-  for (const mode of ['nftables', 'iptables'] as const) {
+  for (const mode of ['nftables', 'iptables', 'ipvs'] as const) {
     await makeBackend(mode, exec, nobody, DEFAULT_CONFIG).cleanup();
   }
 }
 
-function makeBackend(mode: ProxyMode, exec: Exec, node: NodeFacts, config: ProxyConfig): Backend {
+function makeBackend(
+  mode: ProxyMode,
+  exec: Exec,
+  node: NodeFacts,
+  config: ProxyConfig,
+  options: IpvsOptions = {},
+): Backend {
   if (mode === 'nftables') return new NftablesBackend(exec, node, config);
   if (mode === 'iptables') return new IptablesBackend(exec, node, config);
-  throw new Fault('FE006', `the proxy has no mode '${mode}' yet`, 'use nftables or iptables');
+  return new IpvsBackend(exec, node, config, options);
 }

@@ -35,8 +35,9 @@ export class Bed {
     this.node = cage.exec('n1');
   }
 
-  static async open(): Promise<Bed> {
-    const bed = new Bed(await openCage());
+  /** @param cage where the namespaces stand: in one of this host unless said. */
+  static async open(cage?: Cage): Promise<Bed> {
+    const bed = new Bed(cage ?? (await openCage()));
     await bed.#wire();
     await Promise.all([
       bed.answer('pod1', 'pod1'),
@@ -55,7 +56,7 @@ export class Bed {
   async answer(netns: string, name: string, host = '::', port = 8080): Promise<void> {
     const running = await this.cage.exec(netns).start('perl', ['-e', RESPONDER, name, host, String(port)], {
       stdout: 'pipe',
-      stderr: 'inherit',
+      stderr: this.#complaints,
     });
     this.#running.push(running);
     await firstLine(running);
@@ -76,10 +77,15 @@ export class Bed {
     const running = await this.cage.exec(from).start('perl', ['-e', HOLDER, host, port, protocol], {
       stdin: 'pipe',
       stdout: 'pipe',
-      stderr: 'inherit',
+      stderr: this.#complaints,
     });
     this.#running.push(running);
     return new HeldConnection(running);
+  }
+
+  /** A guest's processes have no part in this one's terminal. */
+  get #complaints(): 'inherit' | 'ignore' {
+    return this.node.place.machine === undefined ? 'inherit' : 'ignore';
   }
 
   async #wire(): Promise<void> {

@@ -5,7 +5,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Prefix } from '../../src/ip/ip.ts';
 import { type Cage, openCage } from '../../src/lab/cage.ts';
 import {
   differenceOfIptables,
@@ -17,16 +16,9 @@ import {
   printNftRuleset,
   printNftTransaction,
 } from '../../src/netfilter/netfilter.ts';
-import {
-  compileIptables,
-  compileNftables,
-  DEFAULT_CONFIG,
-  type DetectLocal,
-  type ProxyConfig,
-  planFor,
-} from '../../src/proxy/proxy.ts';
+import { compileIptables, compileNftables, planFor } from '../../src/proxy/proxy.ts';
 import { N1 } from './bed.ts';
-import { parseScenario } from './scenario.ts';
+import { configOf, parseScenario } from './scenario.ts';
 
 const FOLDER = join(import.meta.dirname, 'testdata');
 const NAMES = readdirSync(FOLDER)
@@ -87,26 +79,3 @@ describe.each(NAMES)('%s', (name) => {
     }
   });
 });
-
-/** The fields of a KubeProxyConfiguration that scenarios use. */
-interface Configuration {
-  readonly iptables?: { readonly masqueradeAll?: boolean };
-  readonly detectLocalMode?: 'None' | 'InterfaceNamePrefix';
-  readonly detectLocal?: { readonly interfaceNamePrefix?: string };
-  readonly nodePortAddresses?: readonly string[];
-}
-
-function configOf(configuration: object): ProxyConfig {
-  const { iptables, detectLocalMode, detectLocal, nodePortAddresses = [] }: Configuration = configuration;
-  const detect: DetectLocal =
-    detectLocalMode === 'InterfaceNamePrefix'
-      ? { mode: detectLocalMode, prefix: detectLocal?.interfaceNamePrefix ?? '' }
-      : { mode: detectLocalMode ?? 'NodeCIDR' };
-  return {
-    ...DEFAULT_CONFIG,
-    masqueradeAll: iptables?.masqueradeAll ?? false,
-    detectLocal: detect,
-    nodePortAddresses: nodePortAddresses.map((one) => Prefix.parse(one)),
-    serviceCIDRs: [Prefix.parse('10.247.0.0/16')],
-  };
-}

@@ -1,5 +1,7 @@
 import { parseAllDocuments } from 'yaml';
+import { Prefix } from '../../src/ip/ip.ts';
 import type { EndpointSlice, Service } from '../../src/kube/objects.ts';
+import { DEFAULT_CONFIG, type DetectLocal, type ProxyConfig } from '../../src/proxy/proxy.ts';
 
 /** The Services and slices of a YAML text, and the KubeProxyConfiguration if it opens with one. */
 export function parseScenario(yaml: string): {
@@ -67,4 +69,28 @@ export interface SliceParts {
   readonly conditions?: Partial<
     Record<PodName, { ready?: boolean; serving?: boolean; terminating?: boolean }>
   >;
+}
+
+/** The fields of a KubeProxyConfiguration that scenarios use. */
+interface Configuration {
+  readonly iptables?: { readonly masqueradeAll?: boolean };
+  readonly detectLocalMode?: 'None' | 'InterfaceNamePrefix';
+  readonly detectLocal?: { readonly interfaceNamePrefix?: string };
+  readonly nodePortAddresses?: readonly string[];
+}
+
+/** What {@link parseScenario}'s configuration asks for. */
+export function configOf(configuration: object): ProxyConfig {
+  const { iptables, detectLocalMode, detectLocal, nodePortAddresses = [] }: Configuration = configuration;
+  const detect: DetectLocal =
+    detectLocalMode === 'InterfaceNamePrefix'
+      ? { mode: detectLocalMode, prefix: detectLocal?.interfaceNamePrefix ?? '' }
+      : { mode: detectLocalMode ?? 'NodeCIDR' };
+  return {
+    ...DEFAULT_CONFIG,
+    masqueradeAll: iptables?.masqueradeAll ?? false,
+    detectLocal: detect,
+    nodePortAddresses: nodePortAddresses.map((one) => Prefix.parse(one)),
+    serviceCIDRs: [Prefix.parse('10.247.0.0/16')],
+  };
 }

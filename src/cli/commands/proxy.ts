@@ -7,7 +7,7 @@ import { Fault } from '../../fault/fault.ts';
 import { Addr } from '../../ip/ip.ts';
 import { DEFAULT_CONFIG, type ProxyConfig, type ProxyMode } from '../../proxy/proxy.ts';
 import { cleanupProxy, type ProxyListen, runProxy, type SyncIntervals } from '../../sync/sync.ts';
-import { profileOf } from '../../world/profile.ts';
+import { type KubernetesVersion, profileOf } from '../../world/profile.ts';
 import { proxyConfigOf } from '../../world/proxy-config.ts';
 import { type DaemonOptions, daemonClient, daemonContext } from '../daemon.ts';
 import { isKubeProxyConfiguration, readKubeProxyConfiguration } from './kube-proxy-configuration.ts';
@@ -25,7 +25,8 @@ const LISTEN = { health: { host: '0.0.0.0', port: 10256 }, metrics: { host: '127
 export async function proxy(options: ProxyOptions): Promise<void> {
   const exec = new Exec();
   if (options.cleanup === true) return cleanupProxy(exec);
-  const { node, nodeIPs, mode, config, listen, intervals, sysctls, without, access } = chosen(options);
+  const choice = chosen(options);
+  const { node, nodeIPs, mode, config, listen, intervals, sysctls, without, access } = choice;
   const { log, signal, ready } = daemonContext('proxy');
   const own = log.with({ node });
   for (const field of without) own.info('a field of the configuration has no effect', { field });
@@ -37,6 +38,7 @@ export async function proxy(options: ProxyOptions): Promise<void> {
     ...(nodeIPs === undefined ? {} : { nodeIPs }),
     mode,
     config,
+    kubernetesVersion: choice.kubernetesVersion,
     exec,
     signal,
     log: own,
@@ -54,6 +56,7 @@ interface Choice {
   readonly nodeIPs?: readonly Addr[];
   readonly mode: ProxyMode;
   readonly config: ProxyConfig;
+  readonly kubernetesVersion?: KubernetesVersion;
   readonly listen: ProxyListen;
   readonly intervals: Partial<SyncIntervals>;
   /** As sysctl(8) takes them. */
@@ -73,7 +76,9 @@ function chosen(options: ProxyOptions): Choice {
     const settings = document as ProxySettings;
     const profile = profileOf(settings.profile);
     const nodeIPs = [Addr.parse(settings.nodeIP)];
-    return { ...rest, node: settings.node, nodeIPs, mode: profile.proxyMode, config: proxyConfigOf(profile) };
+    const { proxyMode: mode, kubernetesVersion } = profile;
+    const config = proxyConfigOf(profile);
+    return { ...rest, node: settings.node, nodeIPs, mode, config, kubernetesVersion };
   }
   if (options.node === undefined) {
     throw new Fault('FE006', 'fairlead proxy must know its node', 'name it with --node or in $NODE_NAME');

@@ -39,16 +39,16 @@ export const IPVS_SYSCTLS: Readonly<Record<string, number>> = {
  */
 export function compileIpvs(plan: ForwardingPlan, options: IpvsOptions = {}): IpvsRules {
   const families = [...new Set(plan.node.ips.map((ip) => ip.family))].sort();
-  const ledgers = families.map((family) => {
+  const states = families.map((family) => {
     const ledger = new IpvsLedger(family, plan.node, plan.config, options);
     for (const [name, service] of plan.services) ledger.replace(name, service);
-    return ledger;
+    return ledger.state();
   });
   return {
-    iptables: ledgers.map((ledger) => ledger.ruleset()),
-    ipsets: ledgers.flatMap((ledger) => ledger.ipsets()),
-    ipvs: IpvsTable(ledgers.flatMap((ledger) => ledger.servers())),
-    bound: ledgers.flatMap((ledger) => ledger.bound()),
+    iptables: states.map(({ ruleset }) => ruleset),
+    ipsets: states.flatMap(({ ipsets }) => ipsets),
+    ipvs: IpvsTable(states.flatMap(({ servers }) => servers)),
+    bound: states.flatMap(({ bound }) => bound),
     sysctls: IPVS_SYSCTLS,
   };
 }

@@ -91,7 +91,7 @@ class Frame {
         jump(KUBE.nodePort, 'kubernetes health check rules'),
       ]),
       hook('FORWARD', [firewall, jump(KUBE.forward, 'kubernetes forwarding rules')]),
-      ...(holds ? [hook('OUTPUT', [jump(KUBE.ipvsOutFilter, access)])] : []),
+      hook('OUTPUT', holds ? [jump(KUBE.ipvsOutFilter, access)] : []),
       IptablesChain(KUBE.forward, this.#forwardRules()),
       IptablesChain(KUBE.nodePort, [this.#always('healthCheckNodePort', PORT, AcceptPacket())]),
       IptablesChain(

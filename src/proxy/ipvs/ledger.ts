@@ -3,7 +3,7 @@ import {
   IpSet,
   type IpSetEntry,
   type IptablesRule,
-  type IptablesRuleset,
+  IptablesRuleset,
   printIpSetEntry,
   printIptablesRule,
   type VirtualServer,
@@ -16,6 +16,14 @@ import { compileIpvsFragment, type IpvsContext, type IpvsFragment, ipvsContext }
 import { ipvsRuleset } from './frame.ts';
 import { SET_KEYS, SETS, type SetKey, setName } from './sets.ts';
 import { behaviourOf, type IpvsBehaviour, type IpvsOptions } from './version.ts';
+
+/** What IPVS mode programs in one family, or the part of it that concerns a change. */
+export interface IpvsState {
+  readonly ipsets: readonly IpSet[];
+  readonly servers: readonly VirtualServer[];
+  readonly bound: readonly Addr[];
+  readonly ruleset: IptablesRuleset;
+}
 
 /**
  * What IPVS mode programs in one family, as the sum of what each Service adds. Several Services may want one address or
@@ -32,6 +40,7 @@ export class IpvsLedger {
   readonly #servers = new Claims<VirtualServer>();
   readonly #bound = new Claims<Addr>();
   readonly #outFilter = new Claims<IptablesRule>();
+  #settledRuleset: IptablesRuleset;
 
   constructor(family: Family, node: NodeFacts, config: ProxyConfig, options: IpvsOptions = {}) {
     this.family = family;
@@ -40,6 +49,7 @@ export class IpvsLedger {
     this.#behaviour = behaviourOf(options);
     this.#context = ipvsContext(family, node, config, this.#behaviour);
     this.#entries = new Map(SET_KEYS.map((key) => [key, new Claims<IpSetEntry>()]));
+    this.#settledRuleset = IptablesRuleset(family, []);
   }
 
   /** Takes in a Service's plan in place of the one before; undefined removes the Service. */
@@ -68,31 +78,66 @@ export class IpvsLedger {
     });
   }
 
-  ipsets(): IpSet[] {
-    return SET_KEYS.map((key) => {
-      const entries =
-        key === 'ipvsIPs'
-          ? this.bound().map((addr): IpSetEntry => [{ kind: 'address', addr }])
-          : sorted(this.#entries.get(key));
-      return IpSet(setName(key, this.family), SETS[key].type, entries, this.family);
-    });
+  /** The whole. */
+  state(): IpvsState {
+    const bound = sorted(this.#bound).toSorted((a, b) => a.compare(b));
+    return {
+      ipsets: SET_KEYS.map((key) =>
+        this.#ipset(key, key === 'ipvsIPs' ? bound.map(entryOf) : sorted(this.#entries.get(key))),
+      ),
+      servers: sorted(this.#servers),
+      bound,
+      ruleset: this.#ruleset(),
+    };
   }
 
-  servers(): VirtualServer[] {
-    return sorted(this.#servers);
+  /** What was at the last {@link settle} and what is, of whatever has changed; the rules, which are few, as a whole. */
+  changes(): { readonly before: IpvsState; readonly after: IpvsState } {
+    const servers = [...this.#servers.changes()];
+    const bound = [...this.#bound.changes()];
+    const entries = SET_KEYS.map((key) => ({
+      key,
+      changed: [...(this.#entries.get(key)?.changes() ?? [])],
+    }));
+    const side = (which: 'before' | 'after', ruleset: IptablesRuleset): IpvsState => {
+      const addresses = bound.flatMap((one) => one[which] ?? []);
+      return {
+        ipsets: entries.map(({ key, changed }) =>
+          this.#ipset(
+            key,
+            key === 'ipvsIPs'
+              ? addresses.map(entryOf)
+              : changed.flatMap((one) => (one[which] === undefined ? [] : [one[which]])),
+          ),
+        ),
+        servers: servers.flatMap((one) => one[which] ?? []),
+        bound: addresses,
+        ruleset,
+      };
+    };
+    return { before: side('before', this.#settledRuleset), after: side('after', this.#ruleset()) };
   }
 
-  bound(): Addr[] {
-    return sorted(this.#bound).toSorted((a, b) => a.compare(b));
+  /** Takes the present state as the kernel's. */
+  settle(): void {
+    for (const claims of [...this.#entries.values(), this.#servers, this.#bound, this.#outFilter])
+      claims.settle();
+    this.#settledRuleset = this.#ruleset();
   }
 
-  ruleset(): IptablesRuleset {
+  #ipset(key: SetKey, entries: readonly IpSetEntry[]): IpSet {
+    return IpSet(setName(key, this.family), SETS[key].type, entries, this.family);
+  }
+
+  #ruleset(): IptablesRuleset {
     return ipvsRuleset(this.family, this.#node, this.#config, this.#behaviour, {
       isEmpty: (set) => this.#entries.get(set)?.entries().next().done !== false,
       outFilter: sorted(this.#outFilter),
     });
   }
 }
+
+const entryOf = (addr: Addr): IpSetEntry => [{ kind: 'address', addr }];
 
 type Named<T> = ReadonlyMap<string, T>;
 

@@ -108,3 +108,7 @@ export function setName(key: SetKey, family: Family): string {
   const { name } = SETS[key];
   return family === 4 ? name : name.replace('KUBE-', 'KUBE-6-').slice(0, LONGEST_NAME);
 }
+
+/** The names of all sets of a family. */
+export const ipvsSetNames = (family: Family): ReadonlySet<string> =>
+  new Set(SET_KEYS.map((key) => setName(key, family)));

@@ -6,7 +6,7 @@ export interface KubernetesVersion {
 
 export interface IpvsOptions {
   /** Whose kube-proxy to be like; the newest if left out. */
-  readonly kubernetesVersion?: KubernetesVersion;
+  readonly kubernetesVersion?: KubernetesVersion | undefined;
 }
 
 /** What kube-proxy came to do differently in IPVS mode. */
