@@ -5,17 +5,14 @@
  * const { cases, found } = await hunt({ seed: 1, worlds: 20, modes: ['nftables'] });
  */
 import fc from 'fast-check';
-import type { openCage } from '../../src/lab/cage.ts';
 import { type Mode, scenarios } from './arbitrary.ts';
 import type { Scenario } from './scenario.ts';
-import { told, tryScenario } from './try-scenario.ts';
+import { type TrialOptions, told, tryScenario } from './try-scenario.ts';
 
-export interface HuntOptions {
+export interface HuntOptions extends TrialOptions {
   readonly seed: number;
   readonly worlds: number;
   readonly modes: readonly Mode[];
-  /** Where Worlds are built; on the running kernel unless said. */
-  readonly open?: typeof openCage;
   /** Worlds under way at once; most of their time is waiting. */
   readonly sideBySide?: number;
   /** No World is begun after so many milliseconds. */
@@ -42,7 +39,7 @@ export interface Find {
 }
 
 export async function hunt(options: HuntOptions): Promise<Bag> {
-  const { seed, worlds, modes, open, sideBySide = 3, withinMs = Number.POSITIVE_INFINITY } = options;
+  const { seed, worlds, modes, sideBySide = 3, withinMs = Number.POSITIVE_INFINITY } = options;
   const began = performance.now();
   const next = fc.sample(scenarios(modes), { seed, numRuns: worlds }).entries();
   const found: Find[] = [];
@@ -52,7 +49,7 @@ export async function hunt(options: HuntOptions): Promise<Bag> {
       if (performance.now() - began > withinMs) return;
       sum.worlds += 1;
       try {
-        const { agreements, mismatches, unknowns } = await tryScenario(scenario, open);
+        const { agreements, mismatches, unknowns } = await tryScenario(scenario, options);
         const all = [...agreements, ...mismatches, ...unknowns];
         sum.cases += all.length;
         sum.probes += all.reduce((count, { answers }) => count + answers.length, 0);
@@ -70,14 +67,15 @@ export async function hunt(options: HuntOptions): Promise<Bag> {
 
 /** The smallest World that differs as well, as far as it is found within the time. */
 export async function shrink(
-  { seed, modes, open }: HuntOptions,
+  options: HuntOptions,
   { at, scenario }: Find,
   withinMs: number,
 ): Promise<Scenario> {
   const agrees = async (one: Scenario) => {
-    const { mismatches } = await tryScenario(one, open);
+    const { mismatches } = await tryScenario(one, options);
     return mismatches.length === 0;
   };
+  const { seed, modes } = options;
   const { counterexample } = await fc.check(fc.asyncProperty(scenarios(modes), agrees), {
     seed,
     path: String(at),

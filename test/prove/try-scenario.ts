@@ -1,17 +1,27 @@
-import { openCage } from '../../src/lab/cage.ts';
+import { type Cage, openCage } from '../../src/lab/cage.ts';
 import { type Comparison, type Mismatch, prove, startListeners, textOf } from '../../src/lab/prove/prove.ts';
 import { realise } from '../../src/lab/realise.ts';
 import { questionsOf } from './questions.ts';
 import { clusterOf, type Scenario } from './scenario.ts';
 
-/** Builds the scenario on the running kernel and asks it everything. */
-export async function tryScenario(scenario: Scenario, open: typeof openCage = openCage): Promise<Comparison> {
+export interface TrialOptions {
+  /** Where it is built; on the running kernel unless said. */
+  readonly open?: () => Promise<Cage>;
+  /** The most questions to ask. */
+  readonly questions?: number;
+}
+
+/** Builds the scenario and asks it everything. */
+export async function tryScenario(
+  scenario: Scenario,
+  { open = openCage, questions }: TrialOptions = {},
+): Promise<Comparison> {
   const cluster = clusterOf(scenario);
   const cage = await open();
   try {
     await realise(cluster.world, cage);
     await startListeners(cluster.world, cage);
-    return await prove(cluster.world, cage, questionsOf(scenario, cluster));
+    return await prove(cluster.world, cage, questionsOf(scenario, cluster, questions));
   } finally {
     await cage.close();
   }
