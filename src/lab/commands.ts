@@ -136,12 +136,10 @@ export function sysctlLines(host: Host): string[] {
  */
 export function optionalSysctlLines(host: Host): string[] {
   const bridged = host.interfaces.some((each) => each.kind === 'bridge');
-  const lines = [
+  return [
     ...['all', 'default'].map((name) => `net/ipv6/conf/${name}/disable_ipv6 = 1`),
     // Each namespace has its own since Linux 6.13.
     'net/ipv4/icmp_msgs_per_sec = 100000',
+    ...(bridged && !host.sysctls.bridgeNfCallIptables ? ['net/bridge/bridge-nf-call-iptables = 0'] : []),
   ];
-  return bridged && !host.sysctls.bridgeNfCallIptables
-    ? [...lines, 'net/bridge/bridge-nf-call-iptables = 0']
-    : lines;
 }

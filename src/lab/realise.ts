@@ -12,8 +12,8 @@
  * await cage.exec('n1').run({ file: 'ip', args: ['route'] });
  */
 import type { Exec } from '../exec/exec.ts';
-import { Fault } from '../fault/fault.ts';
 import {
+  type NftTable,
   printIpSet,
   printIptablesRuleset,
   printIpvsTable,
@@ -33,9 +33,10 @@ import {
   optionalSysctlLines,
   sysctlLines,
 } from './commands.ts';
+import { failed, runSteps, type Step } from './steps.ts';
 
 /** How many hosts are set up at once: enough to keep a few cores busy, for every tool waits for the kernel's one lock. */
-const SIDE_BY_SIDE = 4;
+const SIDE_BY_SIDE = 3;
 
 export async function realise(world: World, cage: Cage): Promise<void> {
   checkWorld(world);
@@ -43,10 +44,13 @@ export async function realise(world: World, cage: Cage): Promise<void> {
     await batch(cage.exec(), 'ip', ['link set dev lo up', ...namespaceLines(world)]);
     const hosts = [...world.hosts.values()];
     const dummies = await dummyKind(hosts, cage.exec());
-    const next = hosts.values();
     await Promise.all(
-      Array.from({ length: SIDE_BY_SIDE }, async () => {
-        for (const host of next) await setUp(host, cage.exec(host.netns), dummies);
+      Array.from({ length: SIDE_BY_SIDE }, (_, part) => {
+        const own = hosts.filter((__, at) => at % SIDE_BY_SIDE === part);
+        return runSteps(
+          cage.exec(),
+          own.flatMap((host) => stepsOf(host, dummies)),
+        );
       }),
     );
   } catch (error) {
@@ -81,46 +85,60 @@ function endOf(world: World, at: LinkEnd): End {
   return { netns: host.netns, interface: found };
 }
 
-async function setUp(host: Host, exec: Exec, dummies: DummyKind): Promise<void> {
-  await batch(exec, 'ip', hostLines(host, dummies));
-  await batch(exec, 'bridge', forwardingLines(host));
-  await setSysctls(host, exec);
-  const rules = host.policies
-    .map((policy) => printNftTransaction(replacementOf(compilePolicy(policy))))
-    .join('');
-  if (rules !== '') await exec.run({ file: 'nft', args: ['-f', '-'], stdin: rules });
-  await loadPacketFilter(host, exec);
+/** Everything that makes a host, its namespace and links being there. */
+function stepsOf(host: Host, dummies: DummyKind): Step[] {
+  const { netns } = host;
+  const forwarding = forwardingLines(host);
+  return [
+    { netns, file: 'ip', args: BATCH, lines: hostLines(host, dummies) },
+    ...(forwarding.length === 0 ? [] : [{ netns, file: 'bridge', args: BATCH, lines: forwarding }]),
+    { netns, ...SETTING, lines: sysctlLines(host) },
+    { netns, ...SETTING_IF_THERE, lines: optionalSysctlLines(host) },
+    ...filterSteps(host, host.policies.map(compilePolicy)),
+  ];
+}
+
+const BATCH = ['-batch', '-'];
+const SETTING = { file: 'sysctl', args: ['-q', '-p', '-'] } as const;
+const SETTING_IF_THERE = { file: 'sysctl', args: ['-q', '-e', '-p', '-'] } as const;
+
+/** {@link Host.packetFilter}, with further tables of nftables before it. */
+function filterSteps({ netns, packetFilter }: Host, before: readonly NftTable[] = []): Step[] {
+  const { nftables, iptables = [], ipsets = [], ipvs } = packetFilter ?? {};
+  const step = (file: string, args: readonly string[], text: string): Step[] =>
+    text === '' ? [] : [{ netns, file, args, lines: [text.replace(/\n$/, '')] }];
+  const tables = [...before, ...(nftables?.tables ?? [])];
+  return [
+    ...step('nft', ['-f', '-'], tables.map((table) => printNftTransaction(replacementOf(table))).join('')),
+    // Before the rules that ask them.
+    ...step('ipset', ['restore'], ipsets.map(printIpSet).join('')),
+    ...iptables.flatMap((ruleset) => {
+      const file = ruleset.family === 4 ? 'iptables-restore' : 'ip6tables-restore';
+      return step(file, ['--wait', '5'], printIptablesRuleset(ruleset));
+    }),
+    ...(ipvs === undefined
+      ? []
+      : [
+          { netns, file: 'ipvsadm', args: ['-R'], lines: [printIpvsTable(ipvs).replace(/\n$/, '')] },
+          // There is no such key before ip_vs is awake in the namespace.
+          { netns, ...SETTING, lines: ['net/ipv4/vs/conntrack = 1'] },
+        ]),
+  ];
 }
 
 /** Loads {@link Host.packetFilter}, which a host that is already there may get anew. */
-export async function loadPacketFilter({ packetFilter }: Host, exec: Exec): Promise<void> {
-  const { nftables, iptables = [], ipsets = [], ipvs } = packetFilter ?? {};
-  const tables = (nftables?.tables ?? []).map((table) => printNftTransaction(replacementOf(table)));
-  if (tables.length > 0) await exec.run({ file: 'nft', args: ['-f', '-'], stdin: tables.join('') });
-  // Before the rules that ask them.
-  if (ipsets.length > 0)
-    await exec.run({ file: 'ipset', args: ['restore'], stdin: ipsets.map(printIpSet).join('') });
-  for (const ruleset of iptables) {
-    const file = ruleset.family === 4 ? 'iptables-restore' : 'ip6tables-restore';
-    await exec.run({ file, args: ['--wait', '5'], stdin: printIptablesRuleset(ruleset) });
+export async function loadPacketFilter(host: Host, exec: Exec): Promise<void> {
+  for (const { file, args, lines } of filterSteps(host)) {
+    await exec.run({ file, args, stdin: linesOf(lines) });
   }
-  if (ipvs === undefined) return;
-  await exec.run({ file: 'ipvsadm', args: ['-R'], stdin: printIpvsTable(ipvs) });
-  // There is no such key before ip_vs is awake in the namespace.
-  await exec.run({ file: 'sysctl', args: ['-qw', 'net.ipv4.vs.conntrack=1'] });
 }
 
 const linesOf = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');
 
 /** Sets what {@link Host.sysctls} says; a key the kernel lacks is an error unless lacking it comes to the same. */
 export async function setSysctls(host: Host, exec: Exec): Promise<void> {
-  const needed = sysctlLines(host);
-  await exec.run({ file: 'sysctl', args: ['-q', '-p', '-'], stdin: linesOf(needed) });
-  await exec.run({
-    file: 'sysctl',
-    args: ['-q', '-e', '-p', '-'],
-    stdin: linesOf(optionalSysctlLines(host)),
-  });
+  await exec.run({ ...SETTING, stdin: linesOf(sysctlLines(host)) });
+  await exec.run({ ...SETTING_IF_THERE, stdin: linesOf(optionalSysctlLines(host)) });
 }
 
 /** Runs the lines in one process. Throws {@link Fault} FE002 that quotes the line that failed. */
@@ -139,13 +157,5 @@ export async function batch(
     accept: [0, 1, 2, 255],
     timeoutMs: 60_000,
   });
-  if (code === 0) return;
-  const failed = /Command failed -:(\d+)/.exec(stderr)?.[1];
-  const line = failed === undefined ? args.join(' ') : lines[Number(failed) - 1];
-  const said = stderr.replace(/\n?Command failed -:\d+\s*/, '').trim();
-  throw new Fault(
-    'FE002',
-    `${netns ?? exec.place.name}: '${tool} ${line}' failed: ${said}`,
-    'see its message',
-  );
+  if (code !== 0) throw failed(netns ?? exec.place.name, { file: tool, args, lines }, stderr);
 }

@@ -2,7 +2,7 @@ import { Fault } from '../../fault/fault.ts';
 import { Addr, type Port, portOf } from '../../ip/ip.ts';
 import { hostOf, type World } from '../../world/world.ts';
 import type { Cage } from '../cage.ts';
-import { ENTER } from './namespaces-in-perl.ts';
+import { ENTER } from '../namespaces-in-perl.ts';
 
 /** Who asks whom: what a walk is asked too, but for SCTP, which no responder speaks. */
 export interface Question {

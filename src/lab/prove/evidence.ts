@@ -1,9 +1,9 @@
 import type { Exec, Running } from '../../exec/exec.ts';
 import { hostOf, type World } from '../../world/world.ts';
 import type { Cage } from '../cage.ts';
+import { ENTER } from '../namespaces-in-perl.ts';
 import { type Answer, dialAll, type Question } from './dial.ts';
 import type { Expectation } from './expectation.ts';
-import { ENTER } from './namespaces-in-perl.ts';
 
 /** What one connection was seen to do. */
 export interface Evidence {

@@ -3,7 +3,7 @@ import type { Running } from '../../exec/exec.ts';
 import { Fault } from '../../fault/fault.ts';
 import type { Host, World } from '../../world/world.ts';
 import type { Cage } from '../cage.ts';
-import { ENTER } from './namespaces-in-perl.ts';
+import { ENTER } from '../namespaces-in-perl.ts';
 
 /**
  * Starts what listens in the World, all of it one process: to whoever asks it says as whom it sees him, the host's name and

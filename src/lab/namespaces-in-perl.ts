@@ -1,5 +1,5 @@
 /*
- * The probes' programs are Perl (see ../probe.ts), each one process for all hosts of a World: setns(2) takes a process from
+ * The probes' programs are Perl (see probe.ts), each one process for all hosts of a World: setns(2) takes a process from
  * one network namespace to another, and a socket stays in the one where it was made. Perl has no name for the call, so it
  * goes by its number: 308 on x86-64, 268 where the numbers are the generic ones (arm64, riscv64).
  */
