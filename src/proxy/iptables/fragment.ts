@@ -36,14 +36,26 @@ export interface IptablesContext {
   readonly masqueradeAll: boolean;
 }
 
+/** What was compiled of a plan, by context: many nodes share the plan of a Service that runs on none of them. */
+const compiled = new WeakMap<ServicePlan, Map<string, IptablesFragment>>();
+
 export const iptablesContext = (family: Family, node: NodeFacts, config: ProxyConfig): IptablesContext => ({
   family,
   detector: detectorOf(family, node, config),
   masqueradeAll: config.masqueradeAll,
 });
 
-/** Compiles the ports of a Service that are of the context's family. */
+/** Compiles the ports of a Service that are of the context's family; the same plan is compiled once a context. */
 export function compileIptablesFragment(context: IptablesContext, plan: ServicePlan): IptablesFragment {
+  const known = compiled.get(plan) ?? new Map<string, IptablesFragment>();
+  compiled.set(plan, known);
+  const key = JSON.stringify(context);
+  const fragment = known.get(key) ?? compileFragment(context, plan);
+  known.set(key, fragment);
+  return fragment;
+}
+
+function compileFragment(context: IptablesContext, plan: ServicePlan): IptablesFragment {
   const chains: IptablesChain[] = [];
   const shared = new Map<SharedChain, IptablesRule[]>();
   const share = (chain: SharedChain, rule: IptablesRule) => {

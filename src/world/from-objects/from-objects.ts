@@ -13,19 +13,18 @@
 import type { Addr } from '../../ip/ip.ts';
 import { type EndpointSlice, keyOf, type Pod, type Service } from '../../kube/objects.ts';
 import { selectsPod, slicesOf } from '../../kube/service-endpoints.ts';
-import { planFor, serviceOfSlice } from '../../proxy/proxy.ts';
+import { serviceOfSlice } from '../../proxy/proxy.ts';
 import { buildCluster } from '../build.ts';
 import type { BalancerFacts } from '../facts.ts';
-import { nodeHost } from '../node-host.ts';
 import type { Forward } from '../policy.ts';
 import type { ClusterProfile } from '../profile.ts';
-import { proxyConfigOf } from '../proxy-config.ts';
 import { serviceRules, withServiceRules } from '../service-rules.ts';
 import type { World } from '../world.ts';
 import { balancingOf, isMember } from './balancing.ts';
 import type { IngressNote, Inventory, Problem } from './inventory.ts';
 import { expectedPorts } from './listeners.ts';
 import { AddressPool, type KnownNode, type KnownPod, machinesOf } from './machines.ts';
+import { plansOf } from './plans.ts';
 import { type ServiceView, viewServices } from './service-view.ts';
 
 export { chooseProfile, type ProfileChoice } from './choose-profile.ts';
@@ -67,9 +66,7 @@ export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Clus
   const slices = slicesByService(inventory, views, new Set(silent));
   const pool = new AddressPool(inventory, profile);
   const machines = machinesOf(inventory, profile, expectedPorts([...slices.values()].flat()), pool);
-  const plans = new Map(
-    machines.nodes.map((known) => [known.facts.name, planOf(known, profile, views, slices)]),
-  );
+  const plans = plansOf(machines.nodes, profile, views, slices);
   const members = machines.nodes.flatMap(({ node, facts }) => {
     const plan = plans.get(facts.name);
     return plan === undefined || !isMember(node) ? [] : [{ node: facts, plan }];
@@ -147,23 +144,4 @@ function readinessProblem(inventory: Inventory, silent: readonly Pod[]): Problem
   return [
     { place: inventory.place(first, ['status']), message: `${who} nothing of being ready: taken for ready` },
   ];
-}
-
-function planOf(
-  { facts, zone }: KnownNode,
-  profile: ClusterProfile,
-  views: readonly ServiceView[],
-  slices: ReadonlyMap<string, readonly EndpointSlice[]>,
-) {
-  const node = {
-    name: facts.name,
-    ips: [facts.address],
-    addresses: nodeHost(profile, facts, []).interfaces.flatMap(({ addresses }) =>
-      addresses.map(({ addr }) => addr),
-    ),
-    podCIDRs: facts.podCIDR === undefined ? [] : [facts.podCIDR],
-    ...(zone === undefined ? {} : { zone }),
-  };
-  const services = views.map(({ service }) => service);
-  return planFor(node, services, [...slices.values()].flat(), proxyConfigOf(profile));
 }
