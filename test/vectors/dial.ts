@@ -15,8 +15,12 @@ export interface Dial {
   readonly source?: string;
 }
 
-/** `near 172.16.0.2`, `refused` or `silence`, one for each connection of a dial. */
-export async function dialAll(exec: Exec, dials: readonly Dial[], timeoutMs: number): Promise<string[][]> {
+/** `near 172.16.0.2`, `refused` or `silence`, one for each connection of a dial; `crowd` of them are open at once. */
+export async function dialAll(
+  exec: Exec,
+  dials: readonly Dial[],
+  { timeoutMs, crowd }: { readonly timeoutMs: number; readonly crowd: number },
+): Promise<string[][]> {
   if (dials.length === 0) return [];
   const stdin = dials.map(
     ({ protocol, address, port, times, source = '' }) =>
@@ -24,9 +28,9 @@ export async function dialAll(exec: Exec, dials: readonly Dial[], timeoutMs: num
   );
   const { stdout } = await exec.run({
     file: 'perl',
-    args: ['-e', DIALER, String(timeoutMs / 1000)],
+    args: ['-e', DIALER, String(timeoutMs / 1000), String(crowd)],
     stdin: stdin.join(''),
-    timeoutMs: 60_000,
+    timeoutMs: 240_000,
   });
   const answers = dials.map((): string[] => []);
   for (const line of stdout.trim().split('\n')) {
@@ -38,19 +42,22 @@ export async function dialAll(exec: Exec, dials: readonly Dial[], timeoutMs: num
 
 /** Answers at `TCP/8080` or `UDP/192.168.0.11/8080`; returns when it listens, and runs until its place is gone. */
 export async function startResponder(exec: Exec, name: string, at: readonly string[]): Promise<void> {
-  const { stdout, ended } = await exec.start('perl', ['-e', RESPONDER, name, ...at], {
+  const { stdout, stderr, ended } = await exec.start('perl', ['-e', RESPONDER, name, ...at], {
     stdout: 'pipe',
-    stderr: 'inherit',
+    stderr: 'pipe',
   });
-  if (stdout === null) throw new Error('no output to wait for');
+  if (stdout === null || stderr === null) throw new Error('pipes were asked for');
+  const complaints: Buffer[] = [];
+  stderr.on('data', (chunk: Buffer) => complaints.push(chunk));
   for await (const _ of createInterface(stdout)) return;
-  throw new Error(`the responder of ${name} ended before it listened: ${JSON.stringify(await ended)}`);
+  await ended;
+  throw new Error(`the responder of ${name} ended before it listened: ${Buffer.concat(complaints)}`);
 }
 
-/** perl -e DIALER seconds: a line of input is a dial, a line of output the number of a dial and what became of it. */
+/** perl -e DIALER seconds crowd: a line of input is a dial, a line of output the number of a dial and what became of it. */
 const DIALER = String.raw`
 use strict; use Socket qw(:all); use IO::Select; use Errno; use Time::HiRes 'time'; use Fcntl;
-my ($seconds) = @ARGV;
+my ($seconds, $crowd) = @ARGV;
 my (@waiting, %open);
 my $at = -1;
 while (<STDIN>) { my ($protocol, $host, $port, $times, $from) = split; $at++; push @waiting, [$at, $protocol, $host, $port, $from] for 1 .. $times }
@@ -72,7 +79,7 @@ sub begin {
   $reading->add($s);
 }
 while (@waiting or %open) {
-  begin(shift @waiting) while @waiting and keys %open < 300;
+  begin(shift @waiting) while @waiting and keys %open < $crowd;
   last unless %open or @waiting;
   my ($can_read, $can_write) = IO::Select::select($reading, $writing, undef, 0.02);
   for my $s (@{$can_write || []}) {

@@ -2,7 +2,7 @@
 import { Addr, type Family, type Port, Prefix, portOf } from '../../src/ip/ip.ts';
 import type { EndpointSlice, Service } from '../../src/kube/objects.ts';
 import { addressesOf, type HostName, isPeer, LOOPBACK, NODE, nodeOf, SECOND, TARGET_PORT } from './bed.ts';
-import { type Case, ENDPOINT_STATES } from './vectors.ts';
+import { type Case, ENDPOINT_STATES, type Vector } from './vectors.ts';
 
 /** Every address a case has: under which its Service answers, and two under which it does not. */
 export const TARGETS = [
@@ -44,6 +44,10 @@ function addressOf(kind: keyof typeof ADDRESSES, { number }: Case, family: Famil
 
 const nodePortOf = ({ number }: Case): Port => portOf(30000 + number);
 export const healthPortOf = ({ number }: Case): Port => portOf(31000 + number);
+
+/** Where n1 has to answer about its health so that every vector finds it. */
+export const healthPortsOf = (vectors: readonly Vector[]): readonly Port[] =>
+  [...new Set(vectors.map((vector) => vector.case))].map(healthPortOf);
 
 export function targetOf(one: Case, name: TargetName, family: Family, onLoopback: boolean): Target {
   const at = (addr: Addr, port: number, isOnNode = false): Target => ({

@@ -1,7 +1,9 @@
 /** The bed in the kernel: a network namespace for each machine, in a cage that takes all of it along when it closes. */
-import { type Cage, openCage } from '../../src/lab/cage.ts';
-import { hostLines, linkLine, sysctlLines } from '../../src/lab/commands.ts';
+import type { Exec } from '../../src/exec/exec.ts';
+import type { Cage } from '../../src/lab/cage.ts';
+import { hostLines, interfaceLines, linkLine, sysctlLines } from '../../src/lab/commands.ts';
 import { batch, loadPacketFilter } from '../../src/lab/realise.ts';
+import { IPVS_INTERFACE } from '../../src/proxy/proxy.ts';
 import type { Host, Veth, World } from '../../src/world/world.ts';
 import { hostOf } from '../../src/world/world.ts';
 import { startResponder } from './dial.ts';
@@ -14,8 +16,8 @@ export class Stand {
   }
 
   /** Builds the machines and starts whatever answers; the rules come with {@link load}. */
-  static async open(world: World): Promise<Stand> {
-    const stand = new Stand(await openCage());
+  static async open(world: World, cage: Cage): Promise<Stand> {
+    const stand = new Stand(cage);
     await stand.#build(world);
     await Promise.all(Array.from(world.hosts.values(), (host) => stand.#answer(host)));
     return stand;
@@ -30,6 +32,7 @@ export class Stand {
     const node = hostOf(world, 'n1');
     const exec = this.cage.exec('n1');
     await exec.run({ file: 'nft', args: ['flush', 'ruleset'] });
+    if (node.packetFilter?.ipvs !== undefined) await bindAnew(node, exec);
     await loadPacketFilter(node, exec);
     const routeLocalnet = Number(node.sysctls.routeLocalnet ?? false);
     await exec.run({ file: 'sysctl', args: ['-qw', `net.ipv4.conf.all.route_localnet=${routeLocalnet}`] });
@@ -69,6 +72,19 @@ export class Stand {
     const at = wanted.map((parts) => parts.filter((part) => part !== undefined).join('/'));
     await startResponder(this.cage.exec(netns), name, at);
   }
+}
+
+/** IPVS' servers, its sets and kube-ipvs0 in the place of those before. */
+async function bindAnew({ interfaces }: Host, exec: Exec): Promise<void> {
+  await exec.run({ file: 'ipvsadm', args: ['-C'] });
+  await exec.run({ file: 'ipset', args: ['destroy'] });
+  await exec.run({ file: 'ip', args: ['link', 'del', IPVS_INTERFACE], accept: [0, 1] });
+  const bound = interfaces.filter(({ name }) => name === IPVS_INTERFACE);
+  await batch(
+    exec,
+    'ip',
+    bound.flatMap((each) => interfaceLines(each)),
+  );
 }
 
 /** What has to be set before there are links: addresses of IPv6 are good at once, and nobody is kept waiting for a refusal. */
