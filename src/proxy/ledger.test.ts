@@ -2,12 +2,22 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Addr, Endpoint, Prefix, portOf } from '../ip/ip.ts';
 import {
+  differenceOfIpSets,
+  differenceOfIptables,
+  differenceOfIpvsTables,
   differenceOfTables,
+  IptablesTable,
+  IpvsTable,
   type NftTable,
   type NftTransaction,
+  printDeleteDestination,
+  printDeleteServer,
+  printIptablesTransaction,
   printNftTransaction,
 } from '../netfilter/netfilter.ts';
 import { DEFAULT_CONFIG, type NodeFacts } from './config.ts';
+import { compileIpvs } from './ipvs/compile.ts';
+import { IpvsLedger, type IpvsState } from './ipvs/ledger.ts';
 import { compileNftables } from './nftables/compile.ts';
 import { NftablesLedger } from './nftables/ledger.ts';
 import type { PlannedEndpoint, PortPlan, ServicePlan } from './plan.ts';
@@ -102,6 +112,68 @@ describe('NftablesLedger', () => {
         }).tables;
         if (whole === undefined) throw new Error('no table was compiled');
         expect(lines(ledger.table(), whole)).toEqual(['']);
+      }),
+    );
+  });
+});
+
+/** Everything a change comes to, in an order of its own: that of sets, servers and addresses means nothing. */
+function ipvsLines(before: IpvsState, after: IpvsState): string[] {
+  const sets = differenceOfIpSets(before.ipsets, after.ipsets);
+  const ipvs = differenceOfIpvsTables(IpvsTable(before.servers), IpvsTable(after.servers));
+  const bound = (state: IpvsState) => new Set(state.bound.map(({ text }) => text));
+  const [old, wanted] = [bound(before), bound(after)];
+  const rules = [...after.ruleset.tables.values()].map((table) =>
+    differenceOfIptables(before.ruleset.tables.get(table.name) ?? IptablesTable(table.name, []), table),
+  );
+  return [
+    ...`${sets.growing}${sets.shrinking}${ipvs.growing}`.split('\n'),
+    ...ipvs.retired.map(printDeleteDestination),
+    ...ipvs.removed.map(printDeleteServer),
+    ...[...wanted].filter((text) => !old.has(text)).map((text) => `bind ${text}`),
+    ...[...old].filter((text) => !wanted.has(text)).map((text) => `unbind ${text}`),
+    ...rules.map(printIptablesTransaction),
+  ]
+    .filter((line) => line !== '')
+    .sort();
+}
+
+describe('IpvsLedger', () => {
+  it('says in its changes what a comparison of the whole says', () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(step, { maxLength: 3 }), { maxLength: 6 }), (batches) => {
+        const ledger = new IpvsLedger(4, NODE, DEFAULT_CONFIG);
+        ledger.settle();
+        let whole = ledger.state();
+        for (const batch of batches) {
+          for (const [at, plan] of batch) ledger.replace(`default/s${at}`, plan ?? undefined);
+          const { before, after } = ledger.changes();
+          expect(ipvsLines(before, after)).toEqual(ipvsLines(whole, ledger.state()));
+          ledger.settle();
+          whole = ledger.state();
+        }
+      }),
+    );
+  });
+
+  it('holds what a compilation from scratch holds, whatever came before', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+        const ledger = new IpvsLedger(4, NODE, DEFAULT_CONFIG);
+        const services = new Map<string, ServicePlan>();
+        for (const [at, plan] of steps) {
+          ledger.replace(`default/s${at}`, plan ?? undefined);
+          if (plan === null) services.delete(`default/s${at}`);
+          else services.set(`default/s${at}`, plan);
+        }
+        const rules = compileIpvs({ node: NODE, config: DEFAULT_CONFIG, services, problems: [] });
+        const { ipsets, servers, bound, ruleset } = ledger.state();
+        expect({ ipsets, servers, bound, iptables: [ruleset] }).toEqual({
+          ipsets: rules.ipsets,
+          servers: rules.ipvs.servers,
+          bound: rules.bound,
+          iptables: rules.iptables,
+        });
       }),
     );
   });

@@ -22,6 +22,7 @@ import {
   printIpvsTable,
 } from '../../src/netfilter/netfilter.ts';
 import { compileIpvs, DEFAULT_CONFIG, type IpvsRules, planFor, planService } from '../../src/proxy/proxy.ts';
+import { IptablesBackend } from '../../src/sync/iptables-backend.ts';
 import { IpvsBackend } from '../../src/sync/ipvs-backend.ts';
 import { Bed, N1, pods, saw } from './bed.ts';
 import { configOf, parseScenario, service, slice } from './scenario.ts';
@@ -140,7 +141,11 @@ describe('in a guest', () => {
       backend = new IpvsBackend(bed.node, N1, DEFAULT_CONFIG, options);
       return await backend.restore();
     };
-    beforeAll(() => start());
+    beforeAll(async () => {
+      // What another mode has left.
+      await new IptablesBackend(bed.node, N1, DEFAULT_CONFIG).restore();
+      await start();
+    });
     afterAll(() => backend.cleanup());
 
     async function serve(object: Service, ...slices: readonly EndpointSlice[]): Promise<string> {
@@ -164,6 +169,14 @@ describe('in a guest', () => {
         // A client outside the cluster is masqueraded, so that answers come back through the node.
         if (from === 'client') expect(saw(answers)).not.toContain('192.168.0.100');
       }
+    });
+
+    it('takes the place of iptables mode, whose own chains go', async () => {
+      const { stdout } = await bed.node.run({ file: 'iptables-save', args: [] });
+      const chains = Array.from(stdout.matchAll(/^:(KUBE-\S+)/gm), ([, name]) => name);
+      expect(chains).toContain('KUBE-IPVS-FILTER');
+      expect(chains).not.toContain('KUBE-EXTERNAL-SERVICES');
+      expect(chains).not.toContain('KUBE-PROXY-CANARY');
     });
 
     it('keeps a pod its address towards another pod, and masquerades one that dials itself', async () => {

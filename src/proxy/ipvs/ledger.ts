@@ -56,7 +56,7 @@ export class IpvsLedger {
   replace(service: string, plan: ServicePlan | undefined): void {
     const before = this.#fragments.get(service);
     const after = plan === undefined ? undefined : compileIpvsFragment(this.#context, plan);
-    for (const key of SET_KEYS) {
+    for (const key of setsOf(before, after)) {
       const claims = this.#entries.get(key);
       if (claims !== undefined) replaceClaims(claims, service, entriesOf(before, key), entriesOf(after, key));
     }
@@ -149,6 +149,9 @@ const entriesOf = (fragment: IpvsFragment | undefined, key: SetKey): Named<IpSet
     fragment?.entries.filter(({ set }) => set === key).map(({ entry }) => entry),
     printIpSetEntry,
   );
+/** The sets that either concerns: few of them all. */
+const setsOf = (...fragments: readonly (IpvsFragment | undefined)[]): ReadonlySet<SetKey> =>
+  new Set(fragments.flatMap((one) => one?.entries.map(({ set }) => set) ?? []));
 const serversOf = (fragment: IpvsFragment | undefined) => byText(fragment?.servers, virtualServerKey);
 const boundOf = (fragment: IpvsFragment | undefined) => byText(fragment?.bound, (addr) => addr.text);
 const outFilterOf = (fragment: IpvsFragment | undefined) => byText(fragment?.outFilter, printIptablesRule);
