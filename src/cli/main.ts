@@ -17,6 +17,12 @@ enableCompileCache(
     join(process.env.XDG_CACHE_HOME ?? `${process.env.HOME}/.cache`, 'fairlead'),
 );
 
+// Whoever reads may stop reading (`… | head`): that ends this process, and is no error of it.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 const { program } = await import('./program.ts');
 const { exitCodeOf } = await import('./exit.ts');
 try {
