@@ -62,18 +62,23 @@ export interface Finding {
 }
 
 export function tryCase(one: Case, setting: Setting): Finding[] {
-  const cluster = clusterOf(setting, one.profile, shapeOf(one, setting));
-  return clientsOf(one, setting).map((client) => {
-    const { address, port } = targetOf(one, setting, client);
-    const request = {
-      from: client.host,
-      to: Addr.parse(address),
-      port: portOf(port),
-      protocol: 'TCP',
-    } as const;
+  const cluster = clusterOfCase(one, setting);
+  return requestsOf(one, setting).map(({ client, request }) => {
     const outcomes = walk(cluster.world, request);
     const expectedSource = sourceOf(one, setting, client, cluster);
-    return { client: client.host, address: `${address}:${port}`, outcomes, expectedSource };
+    return { client: client.host, address: `${request.to}:${request.port}`, outcomes, expectedSource };
+  });
+}
+
+export const clusterOfCase = (one: Case, setting: Setting): Cluster =>
+  clusterOf(setting, one.profile, shapeOf(one, setting));
+
+/** What each client of a case asks. */
+export function requestsOf(one: Case, setting: Setting) {
+  return clientsOf(one, setting).map((client) => {
+    const { address, port } = targetOf(one, setting, client);
+    const to = Addr.parse(address);
+    return { client, request: { from: client.host, to, port: portOf(port), protocol: 'TCP' } as const };
   });
 }
 
