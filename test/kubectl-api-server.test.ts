@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Served, startServed } from '../src/apiserver/test-server.ts';
 import { Exec } from '../src/exec/exec.ts';
+import { kubectlOf } from './kubectl.ts';
 
 /** The ends of the range; test/kubectl.test.ts plays every version on a whole cluster. */
 const VERSIONS = ['1.28', '1.33'];
-const kubectlOf = (version: string) => `/usr/lib/google-cloud-sdk/bin/kubectl.${version}`;
 
 const MANIFEST = `
 apiVersion: apps/v1

@@ -21,9 +21,7 @@ import {
   parseFieldValidation,
   RequestProblem,
 } from '../src/kube/schema/schema.ts';
-
-const VERSIONS = ['1.28', '1.29', '1.30', '1.31', '1.32', '1.33'];
-const kubectlOf = (version: string) => `/usr/lib/google-cloud-sdk/bin/kubectl.${version}`;
+import { kubectlOf, VERSIONS } from './kubectl.ts';
 
 interface Seen {
   readonly method: string;

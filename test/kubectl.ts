@@ -25,6 +25,13 @@ export interface Call {
   readonly timeoutMs?: number;
 }
 
+/** Where the package google-cloud-cli-kubectl puts each version. Throws if it is missing: no version is left out in silence. */
+export function kubectlOf(version: string): string {
+  const file = `/usr/lib/google-cloud-sdk/bin/kubectl.${version}`;
+  if (!existsSync(file)) throw new Error(`${file} is missing: install google-cloud-cli-kubectl`);
+  return file;
+}
+
 /** A real kubectl of one version, at one cluster and in one namespace. */
 export class Kubectl {
   readonly namespace: string;
@@ -34,9 +41,7 @@ export class Kubectl {
 
   constructor(options: KubectlOptions) {
     this.namespace = options.namespace;
-    this.#file = `/usr/lib/google-cloud-sdk/bin/kubectl.${options.version}`;
-    if (!existsSync(this.#file))
-      throw new Error(`${this.#file} is missing: install google-cloud-cli-kubectl`);
+    this.#file = kubectlOf(options.version);
     this.#flags = [`--namespace=${options.namespace}`, `--cache-dir=${options.cache}`];
     this.#env = { KUBECONFIG: options.kubeconfig, NO_PROXY: '127.0.0.1' };
   }
