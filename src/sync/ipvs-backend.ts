@@ -115,22 +115,21 @@ export class IpvsBackend implements Backend {
     return await this.#program(await Promise.all(steps));
   }
 
+  /** Looks at one of each kind: a flush takes all of them, and to list everything takes long where there is much. */
   async intact(): Promise<boolean> {
     await this.#bury();
     const { bound, others } = await this.#ipvs.addresses();
     if (!sameAddresses(others, this.#addresses)) return false;
-    const names = new Set(Array.from(await this.#ipvs.sets(), ({ name }) => name));
-    const servers = new Set((await this.#ipvs.servers()).servers.map(virtualServerKey));
-    const addresses = new Set(bound.map(({ text }) => text));
+    const names = await this.#ipvs.setNames();
     for (const ledger of this.#ledgers) {
-      const wanted = ledger.state();
-      if (!wanted.ipsets.every(({ name }) => names.has(name))) return false;
-      if (!wanted.servers.every((one) => servers.has(virtualServerKey(one)))) return false;
-      if (!wanted.bound.every(({ text }) => addresses.has(text))) return false;
-      for (const { name, chains } of wanted.ruleset.tables.values()) {
-        const [own] = [...chains.values()].filter(({ policy }) => policy === undefined);
-        if (own && !(await this.#iptables.hasChain(ledger.family, name, own.name))) return false;
+      for (const name of ipvsSetNames(ledger.family)) if (!names.has(name)) return false;
+      for (const [table, chain] of OWN_CHAINS) {
+        if (!(await this.#iptables.hasChain(ledger.family, table, chain))) return false;
       }
+      const server = ledger.anyServer();
+      if (server === undefined) continue;
+      if (missingIn([...bound, ...others], [server.endpoint.addr]).length > 0) return false;
+      if (!(await this.#ipvs.hasServer(server))) return false;
     }
     return true;
   }
@@ -234,7 +233,10 @@ export class IpvsBackend implements Backend {
   /** Takes away the retiring destinations that have no connection left. */
   async #bury(): Promise<void> {
     if (this.#retiring.size === 0) return;
-    const connections = await this.#ipvs.connections();
+    const servers = new Map(
+      Array.from(this.#retiring.values(), ({ server }) => [virtualServerKey(server), server]),
+    );
+    const connections = await this.#ipvs.connections([...servers.values()]);
     const idle: RetiredDestination[] = [];
     for (const [key, one] of this.#retiring) {
       const count = connections.get(key) ?? 0;
@@ -245,6 +247,12 @@ export class IpvsBackend implements Backend {
     await this.#ipvs.program(idle.map(printDeleteDestination).join(''));
   }
 }
+
+/** A chain of each table that every kube-proxy in IPVS mode has. */
+const OWN_CHAINS = [
+  ['filter', 'KUBE-FORWARD'],
+  ['nat', 'KUBE-LOAD-BALANCER'],
+] as const;
 
 const isOf = (addr: Addr, family: Family): boolean => addr.family === family;
 

@@ -1,4 +1,4 @@
-import type { Exec } from '../exec/exec.ts';
+import type { Exec, Output } from '../exec/exec.ts';
 import { Fault } from '../fault/fault.ts';
 import { Addr } from '../ip/ip.ts';
 import {
@@ -6,10 +6,15 @@ import {
   type IpvsTable,
   parseIpsetSave,
   parseIpvsadmSave,
+  printWhich,
   type RetiredDestination,
+  type VirtualServer,
   virtualServerKey,
 } from '../netfilter/netfilter.ts';
 import { IPVS_INTERFACE, IPVS_SYSCTLS } from '../proxy/proxy.ts';
+
+/** From here on one listing of everything is cheaper than one for each virtual server. */
+const MANY_LISTINGS = 8;
 
 /** The addresses of a host, those of kube-ipvs0 apart from all others. */
 export interface HostAddresses {
@@ -57,17 +62,35 @@ export class IpvsTool {
       throw new Fault('FE002', `ipvsadm -R refused a line: ${stderr.trim()}`, 'see its message');
   }
 
-  /** How many connections each destination has, open or waiting to be forgotten, by {@link keyOfRetired}. */
-  async connections(): Promise<ReadonlyMap<string, number>> {
-    const { stdout } = await this.#exec.run({ file: 'ipvsadm', args: ['-Ln'] });
+  /** How many connections each destination of these has, open or waiting to be forgotten, by {@link keyOfRetired}. */
+  async connections(servers: readonly VirtualServer[]): Promise<ReadonlyMap<string, number>> {
+    const listings =
+      servers.length > MANY_LISTINGS
+        ? [await this.#exec.run({ file: 'ipvsadm', args: ['-Ln'] })]
+        : await Promise.all(servers.map((server) => this.#list(server)));
     const connections = new Map<string, number>();
     let server = '';
-    for (const line of stdout.split('\n')) {
+    for (const line of listings.flatMap(({ stdout }) => stdout.split('\n'))) {
       const [first = '', at = '', , , active, inactive] = line.trim().split(/\s+/);
       if (/^(TCP|UDP|SCTP)$/.test(first)) server = `${first} ${at}`;
       else if (first === '->') connections.set(`${server} ${at}`, Number(active) + Number(inactive));
     }
     return connections;
+  }
+
+  async hasServer(server: VirtualServer): Promise<boolean> {
+    return (await this.#list(server)).code === 0;
+  }
+
+  /** Fails where there is no such virtual server. */
+  #list(server: VirtualServer): Promise<Output> {
+    const args = ['-Ln', ...printWhich(server).split(' ')];
+    return this.#exec.run({ file: 'ipvsadm', args, accept: [0, 1, 2, 255] });
+  }
+
+  async setNames(): Promise<ReadonlySet<string>> {
+    const { stdout } = await this.#exec.run({ file: 'ipset', args: ['list', '-n'] });
+    return new Set(stdout.split('\n'));
   }
 
   async sets(): Promise<IpSet[]> {

@@ -78,6 +78,12 @@ export class IpvsLedger {
     });
   }
 
+  /** One of the virtual servers, if there are any. */
+  anyServer(): VirtualServer | undefined {
+    const [first] = this.#servers.entries();
+    return first?.[1];
+  }
+
   /** The whole. */
   state(): IpvsState {
     const bound = sorted(this.#bound).toSorted((a, b) => a.compare(b));
