@@ -44,7 +44,7 @@ const NFTABLES = [
   'nft_log',
 ].concat(
   ['nft_limit', 'nft_quota', 'nft_hash', 'nft_numgen', 'nft_objref', 'nft_connlimit', 'nft_fib_inet'],
-  ['nft_reject_inet', 'nft_compat', 'nft_socket', 'nft_tproxy'],
+  ['nft_reject_inet', 'nft_reject_ipv4', 'nft_reject_ipv6', 'nft_compat', 'nft_socket', 'nft_tproxy'],
 );
 
 /** Tables of the old kind, for iptables-legacy; the matches and targets serve both kinds. */
