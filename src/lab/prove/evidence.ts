@@ -107,7 +107,7 @@ async function watched(
   question: Question,
 ): Promise<Pick<Evidence, 'answer' | 'packets'>> {
   const names = hosts.map((host) => hostOf(world, host).netns);
-  const pipes = { stdin: 'pipe', stdout: 'pipe', stderr: 'inherit' } as const;
+  const pipes = { stdin: 'pipe', stdout: 'pipe' } as const;
   const watcher = await cage.exec().start('perl', ['-e', `${ENTER}${WATCHER}`, ...names], pipes);
   const said = new Transcript(watcher);
   await said.ready;
