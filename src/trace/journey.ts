@@ -399,8 +399,8 @@ export class Journey {
       `${mac} dev ${device.name} dst ${entry.remote}`,
     );
     const way = stack.routing.find({ to: entry.remote, from: local, mark: outer.mark });
-    // The device then takes it back at once with the route it has, so that it goes round (encap_bypass_if_local in
-    // drivers/net/vxlan/vxlan_core.c); what the sender sees of that was observed to be no silence.
+    // Such a packet never leaves (encap_bypass_if_local in drivers/net/vxlan/vxlan_core.c). Clients were seen to be refused
+    // where the reverse path filter should have kept silence; see docs/lab-notes/proving.md.
     if (way?.kind === 'local')
       throw new Unmodelled(`${device.name} leads to ${entry.remote}, which is its own host's`);
     return this.#output(stack, outer, way);
