@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { errorFields, type Log } from '../fault/log.ts';
 import type { Prefix } from '../ip/prefix.ts';
 import { RESOURCES, type Resource } from '../kube/resources.ts';
+import type { Entry } from '../store/store.ts';
 import type { Registry } from './registry/registry.ts';
 import { type AnyObject, decode, encode, prefixOf, storeKeyOf } from './registry/stored.ts';
 
@@ -23,7 +24,7 @@ export async function bootstrap(
   advertised: Advertised,
   log: Log,
 ): Promise<void> {
-  await bookServices(registry, log);
+  const stored = await adoptServices(registry, log);
   for (const name of NAMESPACES) {
     await ensure(registry, RESOURCES.namespaces, undefined, {
       apiVersion: 'v1',
@@ -31,7 +32,9 @@ export async function bootstrap(
       metadata: { name },
     });
   }
+  // The way to the API takes its own address before one is drawn for a Service that lacks it.
   await advertise(registry, ranges, advertised);
+  await repairServices(registry, stored, log);
 }
 
 /** Looks as often as upstream does whether somebody has deleted or changed the way to the API; returns how to stop. */
@@ -61,11 +64,16 @@ async function advertise(
   await keep(registry, RESOURCES.endpointslices, kubernetesSlice(advertised));
 }
 
-/** Enters what is stored into the allocator's books, and gives a Service its address that lacks one. */
-async function bookServices(registry: Registry, log: Log): Promise<void> {
+/** Enters what is stored into the allocator's books; gives what it found. */
+async function adoptServices(registry: Registry, log: Log): Promise<readonly Entry[]> {
   const { entries } = await registry.store.list(prefixOf(RESOURCES.services));
   for (const problem of registry.services.adopt(entries.map(decode)))
     log.warn('two Services claim the same', { problem });
+  return entries;
+}
+
+/** Gives a stored Service its address that lacks one. */
+async function repairServices(registry: Registry, entries: readonly Entry[], log: Log): Promise<void> {
   for (const entry of entries) {
     const repaired = structuredClone(decode(entry));
     const reservation = registry.services.reserve(RESOURCES.services, repaired, decode(entry));
