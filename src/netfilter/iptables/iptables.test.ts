@@ -150,6 +150,11 @@ describe('iptables', () => {
     );
   });
 
+  it.each(['!', '--dport', '-j', '-m tcp'])('takes the comment %j for nothing but a comment', (comment) => {
+    const one = IptablesRule([Comment(comment)], DropPacket());
+    expect(parseIptablesRule(printIptablesRule(one))).toEqual(one);
+  });
+
   it('reads back every ruleset it prints', () => {
     const names = fc.uniqueArray(chain, { maxLength: 4 });
     const chains = names.chain((some) =>

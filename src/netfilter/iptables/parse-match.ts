@@ -21,6 +21,9 @@ import {
 
 /** What `-m MODULE` and the words after it say; a form that is not modelled is kept as it is. */
 export function parseMatch(module: string, words: readonly string[]): IptablesMatch {
+  const [option, text] = words;
+  // A comment is anybody's words: `!` and `--dport` are none of ours in it.
+  if (module === 'comment' && option === '--comment' && text !== undefined) return Comment(text);
   return MODULES[module]?.(optionsOf(words)) ?? UnmodelledMatch(['-m', module, ...words]);
 }
 
@@ -53,10 +56,6 @@ function only(options: readonly Option[], name: string, count = 1): Option | und
 
 /** Each gives undefined for a form it does not model. */
 const MODULES: Readonly<Record<string, (options: readonly Option[]) => IptablesMatch | undefined>> = {
-  comment: (options) => {
-    const option = only(options, '--comment');
-    return option && Comment(option.values[0] ?? '');
-  },
   tcp: (options) => transport('tcp', options),
   udp: (options) => transport('udp', options),
   sctp: (options) => transport('sctp', options),

@@ -109,7 +109,7 @@ export function parseIptablesRule(
       matches.push(
         parseMatch(
           module,
-          words.until((one) => /^-[mjgsdiop]$/.test(one)),
+          module === 'comment' ? words.take(2) : words.until((one) => /^-[mjgsdiop]$/.test(one)),
         ),
       );
     } else matches.push(parseBase(word, words, not));

@@ -40,6 +40,13 @@ export class WordReader {
     return word;
   }
 
+  /** The next words, at most so many, whatever they are. */
+  take(count: number): string[] {
+    const start = this.#at;
+    this.#at = Math.min(start + count, this.#words.length);
+    return this.#words.slice(start, this.#at);
+  }
+
   /** The words up to the next one that `ends` accepts, or to the end. */
   until(ends: (word: string) => boolean): string[] {
     const start = this.#at;
