@@ -87,6 +87,7 @@ const TOOLS_OF: Readonly<Record<ProxyMode, readonly string[]>> = {
 
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   options.data.claim();
+  await options.data.untilLater();
   const { proxyMode } = options.profile;
   requireTools([...TOOLS, ...TOOLS_OF[proxyMode]]);
   const { kernel, reason } = await chooseKernel(featuresOf(proxyMode));

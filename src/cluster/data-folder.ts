@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Fault } from '../fault/fault.ts';
 
 /** What the supervisor writes down while it runs, for `status`, `down` and `enter`. */
@@ -76,6 +77,21 @@ export class DataFolder {
     const holder = this.holder();
     if (holder !== undefined) return holder;
     throw new Fault('FE010', `no cluster runs in ${this.path}`, 'start one with: fairlead up');
+  }
+
+  /**
+   * Waits, for less than a second, until the clock shows another second than at the last write of an earlier run. Times in
+   * the API are whole seconds, and what that run left must be told from what the next one makes.
+   */
+  async untilLater(): Promise<void> {
+    const files = ['objects.db', 'objects.db-wal'].map((name) => join(this.path, name));
+    const written = Math.max(
+      0,
+      ...files.filter((file) => existsSync(file)).map((file) => statSync(file).mtimeMs),
+    );
+    const nextSecond = (Math.floor(written / 1000) + 1) * 1000;
+    const left = nextSecond - Date.now();
+    if (left > 0 && left <= 1000) await delay(left);
   }
 
   /** Throws {@link Fault} FE009 while another supervisor lives. */

@@ -24,16 +24,24 @@ export async function clusterReady(
   const nodesReady = untilSeen<Node>(client, RESOURCES.nodes, bound, none('node '), (node) => {
     if (isReadySince(node, since)) missing.delete(`node ${keyOf(node)}`);
   });
-  const podsOfThisRun = untilSeen<Pod>(client, RESOURCES.pods, bound, none('pod '), (pod, isGone) =>
-    mark(`pod ${keyOf(pod)}`, !isGone && isReadyFromBefore(pod, since)),
-  );
+  const dnsAddresses = new Set<string>();
+  const podsSeen = () => none('pod ')() && dnsAddresses.size > 0;
+  const podsOfThisRun = untilSeen<Pod>(client, RESOURCES.pods, bound, podsSeen, (pod, isGone) => {
+    mark(`pod ${keyOf(pod)}`, !isGone && isReadyFromBefore(pod, since));
+    const { podIP } = pod.status ?? {};
+    if (podIP !== undefined && isDnsPod(pod) && isReadyPod(pod) && !isReadyFromBefore(pod, since))
+      dnsAddresses.add(podIP);
+  });
   try {
     await Promise.all([nodesReady, podsOfThisRun]);
     const { endpointslices } = RESOURCES;
     await untilSeen<EndpointSlice>(client, endpointslices, bound, none('the cluster DNS'), (slice) => {
-      if (isDns(slice) && (slice.endpoints ?? []).some(({ conditions }) => conditions?.ready)) {
-        missing.delete('the cluster DNS');
-      }
+      // A slice may still hold, as ready, the address a pod had in the run before.
+      const serving = (slice.endpoints ?? []).filter(({ conditions }) => conditions?.ready);
+      const ofThisRun = serving.some(({ addresses }) =>
+        addresses.some((address) => dnsAddresses.has(address)),
+      );
+      if (isDns(slice) && ofThisRun) missing.delete('the cluster DNS');
     });
   } catch (error) {
     if (!bound.aborted) throw error;
@@ -74,8 +82,12 @@ const isReadySince = (node: Node, since: number): boolean =>
       type === 'Ready' && status === 'True' && Date.parse(lastHeartbeatTime ?? '') >= since,
   );
 
-function isReadyFromBefore({ status }: Pod, since: number): boolean {
-  const isReady = (status?.conditions ?? []).some((one) => one.type === 'Ready' && one.status === 'True');
-  const started = (status?.containerStatuses ?? []).map(({ state }) => state?.running?.startedAt ?? '');
-  return isReady && started.some((time) => Date.parse(time) < since);
+const isDnsPod = (pod: Pod): boolean => pod.metadata?.labels?.['k8s-app'] === 'kube-dns';
+
+const isReadyPod = ({ status }: Pod): boolean =>
+  (status?.conditions ?? []).some((one) => one.type === 'Ready' && one.status === 'True');
+
+function isReadyFromBefore(pod: Pod, since: number): boolean {
+  const started = (pod.status?.containerStatuses ?? []).map(({ state }) => state?.running?.startedAt ?? '');
+  return isReadyPod(pod) && started.some((time) => Date.parse(time) < since);
 }
