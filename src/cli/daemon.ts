@@ -41,9 +41,3 @@ export async function daemonClient({ kubeconfig, config }: DaemonOptions): Promi
   if (config !== undefined) return socketClient(ADMIN_SOCKET);
   return process.env.KUBERNETES_SERVICE_HOST === undefined ? clientFromKubeconfig() : inClusterClient();
 }
-
-/** Resolves when the daemon has been asked to end. */
-export function ended(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((done) => signal.addEventListener('abort', () => done(), { once: true }));
-}

@@ -17,6 +17,7 @@
  */
 import type { RequestListener } from 'node:http';
 import type { KubeClient } from '../client/client.ts';
+import { aborted } from '../client/clock.ts';
 import { errorFields, type Log, lineLog } from '../fault/log.ts';
 import type { Endpoint } from '../ip/ip.ts';
 import type { Reply } from './answer.ts';
@@ -74,9 +75,7 @@ export interface Dns {
 /** Serves until the signal aborts. Throws Fault FE005 if it cannot listen. */
 export async function runDns(options: DnsOptions & { readonly signal: AbortSignal }): Promise<void> {
   const dns = await startDns(options);
-  if (!options.signal.aborted) {
-    await new Promise<void>((done) => options.signal.addEventListener('abort', () => done(), { once: true }));
-  }
+  await aborted(options.signal);
   await dns.close();
 }
 

@@ -23,7 +23,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SYSTEM_CLOCK } from '../client/clock.ts';
+import { aborted, SYSTEM_CLOCK } from '../client/clock.ts';
 import { EventRecorder } from '../client/event-recorder.ts';
 import { createInformer } from '../client/informer.ts';
 import type { Service } from '../kube/objects.ts';
@@ -93,9 +93,3 @@ export async function runKubelet(options: KubeletOptions): Promise<void> {
 const STOP_DELAY_MS = 400;
 
 const readIfThere = (file: string): string => (existsSync(file) ? readFileSync(file, 'utf8') : '');
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import type { KubeClient } from '../client/client.ts';
+import { aborted } from '../client/clock.ts';
 import { createInformer } from '../client/informer.ts';
 import { errorFields } from '../fault/log.ts';
 import type { Pod } from '../kube/objects.ts';
@@ -37,12 +38,10 @@ export class PodManager {
       updated: (pod) => this.#update(pod),
       deleted: (pod) => this.#workers.get(pod.metadata?.uid ?? '')?.gone(),
     });
-    const stopped = new Promise<void>((resolve) =>
-      signal.addEventListener('abort', () => resolve(), { once: true }),
-    );
+    const stopped = aborted(signal);
     await Promise.race([informer.synced.catch(() => undefined), stopped]);
     if (!signal.aborted) await this.#removeOrphans(adopted);
-    if (!signal.aborted) await stopped;
+    await stopped;
     informer.stop();
     for (const worker of this.#workers.values()) worker.stop();
     await Promise.all([...this.#workers.values()].map((worker) => worker.ended));

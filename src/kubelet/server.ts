@@ -8,6 +8,7 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
+import { aborted } from '../client/clock.ts';
 import { errorFields, type Log } from '../fault/log.ts';
 import { type ContainerRecord, isRunning } from './container-record.ts';
 import { parseLogQuery, serveLog } from './log-endpoint.ts';
@@ -61,8 +62,7 @@ export class KubeletServer {
       server.listen(this.#socketPath, resolve);
     });
     chmodSync(this.#socketPath, 0o600);
-    if (!signal.aborted)
-      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    await aborted(signal);
   }
 
   async close(): Promise<void> {

@@ -7,11 +7,12 @@ import {
   kubeconfigFor,
   openPki,
 } from '../../apiserver/api-server.ts';
+import { aborted } from '../../client/clock.ts';
 import { DataFolder } from '../../cluster/data-folder.ts';
 import { Fault } from '../../fault/fault.ts';
 import { type Addr, Endpoint, Prefix } from '../../ip/ip.ts';
 import { openSqliteStore } from '../../store/sqlite-store.ts';
-import { daemonContext, ended } from '../daemon.ts';
+import { daemonContext } from '../daemon.ts';
 
 export interface ApiServerOptions {
   readonly data: string;
@@ -42,7 +43,7 @@ export async function apiserver(options: ApiServerOptions): Promise<void> {
   });
   log.info('serving', { address: options.listen, kubeconfig: folder.kubeconfig });
   ready();
-  await ended(signal);
+  await aborted(signal);
   await server.close();
   await store.close();
 }

@@ -7,6 +7,7 @@ import {
   openPki,
   type Pki,
 } from '../../apiserver/api-server.ts';
+import { aborted } from '../../client/clock.ts';
 import { socketClient } from '../../client/http-client.ts';
 import { dnsObjects, ensure } from '../../cluster/addons.ts';
 import { writeProfileNote } from '../../cluster/profile-note.ts';
@@ -14,7 +15,7 @@ import { ADMIN_SOCKET, type ControlPlaneSettings, readSettings, TLS_SOCKET } fro
 import { runControllers } from '../../controllers/controllers.ts';
 import { openSqliteStore } from '../../store/sqlite-store.ts';
 import { apiServiceAddress, type ClusterProfile, dnsServiceAddress, profileOf } from '../../world/profile.ts';
-import { type DaemonOptions, daemonContext, ended } from '../daemon.ts';
+import { type DaemonOptions, daemonContext } from '../daemon.ts';
 
 /** API server, controllers and scheduler in one process, on the control plane's host. */
 export async function controlPlane(options: DaemonOptions): Promise<void> {
@@ -49,7 +50,7 @@ export async function controlPlane(options: DaemonOptions): Promise<void> {
   await ensure(client, dnsObjects(dnsServiceAddress(profile), settings.clusterDomain));
   ready();
 
-  await ended(signal);
+  await aborted(signal);
   await controllers.ended();
   await client.close();
   await server.close();

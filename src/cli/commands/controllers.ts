@@ -1,6 +1,7 @@
+import { aborted } from '../../client/clock.ts';
 import { runControllers } from '../../controllers/controllers.ts';
 import { Prefix } from '../../ip/ip.ts';
-import { type DaemonOptions, daemonClient, daemonContext, ended } from '../daemon.ts';
+import { type DaemonOptions, daemonClient, daemonContext } from '../daemon.ts';
 
 export interface ControllersOptions extends DaemonOptions {
   readonly podCidr: string;
@@ -13,7 +14,7 @@ export async function controllers(options: ControllersOptions): Promise<void> {
   const running = runControllers({ client, signal, podCIDR: Prefix.parse(options.podCidr), log });
   await running.synced;
   ready();
-  await ended(signal);
+  await aborted(signal);
   await running.ended();
   await client.close();
 }

@@ -1,6 +1,7 @@
+import { aborted } from '../../client/clock.ts';
 import { DEFAULT_LISTEN, parseUpstream, startDns } from '../../dns/dns.ts';
 import { Endpoint } from '../../ip/ip.ts';
-import { type DaemonOptions, daemonClient, daemonContext, ended } from '../daemon.ts';
+import { type DaemonOptions, daemonClient, daemonContext } from '../daemon.ts';
 
 export interface DnsOptions extends DaemonOptions {
   readonly zone: string;
@@ -23,7 +24,7 @@ export async function dns(options: DnsOptions): Promise<void> {
   });
   await running.synced;
   ready();
-  await ended(signal);
+  await aborted(signal);
   await running.close();
   await client.close();
 }
