@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { defaultDataFolder } from '../cluster/data-folder.ts';
+import { milliseconds } from './commands/duration.ts';
 import { diagnosisCommands } from './diagnosis-commands.ts';
 
 /** The command line: what can be said, in one place; each action loads its own code. */
@@ -130,6 +131,12 @@ function daemonCommands(fairlead: Command): void {
   )
     .option('--node <name>', 'the node it runs on', process.env.NODE_NAME)
     .addOption(new Option('--proxy-mode <mode>').choices(['nftables', 'iptables', 'ipvs']))
+    .option(
+      '--sync-period <duration>',
+      "hold all rules against the kernel's this often, such as 30s",
+      duration,
+    )
+    .option('--min-sync-period <duration>', 'from one transaction to the next at least, such as 1s', duration)
     .option('--cleanup', 'remove every rule of ours and end')
     .action(async (options) => (await import('./commands/proxy.ts')).proxy(options));
   daemon('dns', 'answer the names of Services and pods')
@@ -137,6 +144,14 @@ function daemonCommands(fairlead: Command): void {
     .option('--listen <address:port>', 'where to answer', '0.0.0.0:53')
     .option('--forward <address:port>', 'who answers other names; refused unless said')
     .action(async (options) => (await import('./commands/dns.ts')).dns(options));
+}
+
+function duration(text: string): number {
+  try {
+    return milliseconds(text);
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 const versionOf = (packageJson: string): string => (JSON.parse(packageJson) as { version: string }).version;

@@ -7,7 +7,7 @@ import type { NodeFacts } from '../proxy/proxy.ts';
 import { type Applied, type Backend, SyncFailure } from './backend.ts';
 import { ConntrackSweeper } from './conntrack.ts';
 import type { HealthServers } from './health.ts';
-import type { SyncIntervals } from './intervals.ts';
+import { type SyncIntervals, SyncSchedule } from './intervals.ts';
 import type { ProxyMetrics } from './metrics.ts';
 import { sameFacts } from './node-facts.ts';
 import type { Planner, Replanned } from './planner.ts';
@@ -39,6 +39,7 @@ export class Reconciler {
   readonly #firstSync = Promise.withResolvers<void>();
   /** What was left out last time, by Service: an Event tells of a problem once. */
   readonly #leftOut = new Map<string, string>();
+  readonly #schedule: SyncSchedule;
   #node: NodeFacts | undefined;
   #backend: Backend | undefined;
   #whole = true;
@@ -48,6 +49,7 @@ export class Reconciler {
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts;
+    this.#schedule = new SyncSchedule(parts.intervals, parts.clock.now());
     this.#conntrack = new ConntrackSweeper(parts.exec, parts.log, parts.metrics);
     this.synced = this.#firstSync.promise;
     // Nobody need wait for it.
@@ -74,34 +76,48 @@ export class Reconciler {
 
   /** Runs until the signal aborts. Call it once everything has been listed. */
   async run(): Promise<void> {
-    const { signal, clock, intervals } = this.#parts;
+    const { signal, clock } = this.#parts;
     this.wake();
     while (!signal.aborted) {
-      await this.#changeOrCanary();
+      await this.#changeOrDue();
       if (signal.aborted) break;
+      await sleep(clock, this.#schedule.untilChange(clock.now()), signal);
       this.#awake = Promise.withResolvers<void>();
-      await sleep(clock, intervals.gatherMs, signal);
       await this.#sync();
     }
     await this.#sweeping;
   }
 
-  async #changeOrCanary(): Promise<void> {
-    const { signal, clock, intervals, log } = this.#parts;
+  /** Waits for a change, for the time of a full sync, or until our rules are found to be gone. */
+  async #changeOrDue(): Promise<void> {
+    const { signal, clock, log } = this.#parts;
+    while (!signal.aborted) {
+      const { due, ms } = this.#schedule.next(clock.now());
+      if ((await this.#changeWithin(ms)) || signal.aborted) return;
+      if (due === 'full') this.#whole = true;
+      if (this.#whole) return;
+      this.#schedule.looked(clock.now());
+      if (await this.#backend?.intact()) continue;
+      log.warn('our rules are gone from the kernel, somebody flushed them; writing them anew');
+      this.#whole = true;
+      return;
+    }
+  }
+
+  async #changeWithin(ms: number): Promise<boolean> {
+    const { signal, clock } = this.#parts;
     const done = new AbortController();
-    const woken = this.#awake.promise.then(() => 'change' as const);
-    const ended = AbortSignal.any([signal, done.signal]);
-    const canary = sleep(clock, intervals.canaryMs, ended).then(() => 'canary' as const);
-    const first = await Promise.race([woken, canary]);
+    const changed = this.#awake.promise.then(() => true);
+    const time = sleep(clock, ms, AbortSignal.any([signal, done.signal])).then(() => false);
+    const first = await Promise.race([changed, time]);
     done.abort();
-    if (first === 'change' || signal.aborted || this.#whole) return;
-    if (await this.#backend?.intact()) return;
-    log.warn('our rules are gone from the kernel, somebody flushed them; writing them anew');
-    this.#whole = true;
+    return first;
   }
 
   async #sync(): Promise<void> {
     const { planner, metrics, clock, log } = this.#parts;
+    const started = clock.now();
+    this.#schedule.began(started, this.#whole);
     const node = this.#node;
     if (node === undefined) return;
     if (this.#backend === undefined) {
@@ -110,7 +126,6 @@ export class Reconciler {
       planner.everythingChanged();
     }
     const backend = this.#backend;
-    const started = clock.now();
     const triggers = planner.takeTriggers();
     const changes = planner.replan(node);
     for (const change of changes) backend.replace(change.name, change.plan);

@@ -6,7 +6,7 @@ import { type HttpKubeClient, socketClient } from '../../src/client/http-client.
 import { lineLog } from '../../src/fault/log.ts';
 import type { EndpointSlice, Event, Service } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import { cleanupProxy, type RunningProxy, runProxy } from '../../src/sync/sync.ts';
+import { cleanupProxy, type RunningProxy, runProxy, type SyncIntervals } from '../../src/sync/sync.ts';
 import { Bed, N1, pods } from './bed.ts';
 import { type PodName, service, slice } from './scenario.ts';
 
@@ -47,7 +47,7 @@ describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
     (line) => lines.push(line),
     () => new Date(),
   );
-  const start = () => {
+  const start = (intervals: Partial<SyncIntervals> = { canaryMs: 200 }) => {
     ending = new AbortController();
     proxy = runProxy({
       client,
@@ -58,7 +58,7 @@ describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
       signal: ending.signal,
       log,
       listen: { health: HERE, metrics: HERE, healthCheckHost: '127.0.0.1' },
-      intervals: { canaryMs: 200 },
+      intervals,
     });
     return proxy.synced;
   };
@@ -67,7 +67,7 @@ describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
     await proxy.ended;
   };
 
-  beforeAll(start);
+  beforeAll(() => start());
   afterAll(async () => {
     await end();
     await cleanupProxy(bed.node);
@@ -223,6 +223,43 @@ describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
     if (mode === 'nftables') expect(told?.message).toBe('203.0.113.9 . tcp . 80 belongs to default/taker-a');
     const inside = () => bed.dial('pod2', '10.247.1.16:80');
     expect(pods(await eventually(inside, ([one]) => typeof one === 'object'))).toEqual(['pod1']);
+  });
+
+  it('holds everything against the kernel each syncPeriod, and writes only what somebody has changed', async () => {
+    await end();
+    const before = lines.length;
+    await start({ canaryMs: 60_000, fullMs: 100 });
+    const wholes = async () => {
+      const { text } = await get('metrics', '/metrics');
+      return Number(/sync_full_proxy_rules_duration_seconds_count(?:\{.*\})? (\d+)/.exec(text)?.[1]);
+    };
+    expect(await eventually(wholes, (count) => count >= 3)).toBeGreaterThanOrEqual(3);
+    const written = () => lines.slice(before).filter((line) => line.includes('rules are whole'));
+    expect(written()).toEqual([]);
+    const tampering =
+      mode === 'nftables'
+        ? { file: 'nft', args: ['flush', 'map', 'ip', 'fairlead', 'endpoints-tcp'] }
+        : { file: 'iptables', args: ['-t', 'nat', '-F', 'KUBE-SERVICES'] };
+    await bed.node.run(tampering);
+    await eventually(
+      async () => written().length,
+      (count) => count > 0,
+    );
+    expect(pods(await bed.dial('pod2', '10.247.1.16:80'))).toEqual(['pod1']);
+  });
+
+  it('keeps minSyncPeriod between two transactions, and gathers what changes meanwhile', async () => {
+    await end();
+    await start({ canaryMs: 60_000, minMs: 1500 });
+    const before = lines.length;
+    for (const pod of ['pod3', 'pod1', 'pod3'] as const) await repoint('taker-b', [pod]);
+    const changed = () => lines.slice(before).filter((line) => line.includes('rules changed'));
+    await eventually(
+      async () => changed().length,
+      (count) => count > 0,
+    );
+    expect(pods(await bed.dial('pod2', '10.247.1.16:80'))).toEqual(['pod3']);
+    expect(changed()).toHaveLength(1);
   });
 });
 

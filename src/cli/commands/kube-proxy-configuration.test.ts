@@ -84,7 +84,7 @@ conntrack: { maxPerCore: 0, tcpEstablishedTimeout: 24h0m0s, tcpBeLiberal: true }
     expect(rest).toMatchObject({
       node: 'node-7',
       nodeIP: { text: '192.168.0.17' },
-      intervals: { canaryMs: 90_000, gatherMs: 250 },
+      intervals: { fullMs: 90_000, minMs: 250 },
       sysctls: {
         'net.netfilter.nf_conntrack_tcp_timeout_established': 86_400,
         'net.netfilter.nf_conntrack_tcp_be_liberal': 1,
@@ -113,6 +113,7 @@ conntrack: { maxPerCore: 0, tcpEstablishedTimeout: 24h0m0s, tcpBeLiberal: true }
     ['iptables: { masqueradeBit: 32 }', 'iptables.masqueradeBit: is not a whole number from 0 to 31: 32'],
     ['iptables: { syncPeriod: 30 }', 'iptables.syncPeriod: is not a text: 30'],
     ['iptables: { syncPeriod: 30sec }', "'30sec' is no duration"],
+    ['iptables: { syncPeriod: 1s, minSyncPeriod: 2s }', 'iptables.minSyncPeriod: is longer than syncPeriod'],
     ['nodePortAddresses: [primary, 10.0.0.0/8]', "nodePortAddresses: 'primary' stands alone"],
     ['healthzBindAddress: 10256', 'healthzBindAddress: is not a text: 10256'],
     ['iptables: true', 'iptables: is not an object'],

@@ -13,6 +13,7 @@ import { availableParallelism } from 'node:os';
 import { Addr, Prefix } from '../../ip/ip.ts';
 import { DEFAULT_CONFIG, type DetectLocal, type ProxyConfig, type ProxyMode } from '../../proxy/proxy.ts';
 import type { ProxyListen, SyncIntervals } from '../../sync/sync.ts';
+import { milliseconds } from './duration.ts';
 import { FieldReader } from './field-reader.ts';
 
 const GROUP = 'kubeproxy.config.k8s.io';
@@ -138,11 +139,14 @@ function nodePortAddressesOf(fields: FieldReader, mode: ProxyMode): ProxyConfig[
   return written.map((one) => fields.parse('nodePortAddresses', one, Prefix.parse));
 }
 
-/** syncPeriod: how often the rules are looked after; minSyncPeriod: how long changes are gathered. */
+/** Left out, or 0, they are ours and not kube-proxy's 30 s and 1 s: a change costs us little, and comparing everything much. */
 function intervalsOf(own: FieldReader): Partial<SyncIntervals> {
-  const canaryMs = own.parsed('syncPeriod', milliseconds);
-  const gatherMs = own.parsed('minSyncPeriod', milliseconds);
-  return { ...(canaryMs ? { canaryMs } : {}), ...(gatherMs ? { gatherMs } : {}) };
+  const fullMs = own.parsed('syncPeriod', milliseconds);
+  const minMs = own.parsed('minSyncPeriod', milliseconds);
+  if (fullMs && minMs && minMs > fullMs) {
+    throw own.fault('minSyncPeriod', 'is longer than syncPeriod', 'write the shorter one here');
+  }
+  return { ...(fullMs ? { fullMs } : {}), ...(minMs ? { minMs } : {}) };
 }
 
 /** What is written is set; what is left out or 0 stays as the kernel has it. */
@@ -159,18 +163,6 @@ function sysctlsOf(conntrack: FieldReader): Record<string, number> {
     'net.netfilter.nf_conntrack_tcp_be_liberal': Number(conntrack.flag('tcpBeLiberal') ?? false),
   };
   return Object.fromEntries(Object.entries(wanted).filter(([, value]) => value > 0));
-}
-
-const UNITS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
-
-/** A duration as Go writes it: `1m30s`, `250ms`, `0s`. */
-function milliseconds(text: string): number {
-  if (text === '0') return 0;
-  if (!/^(\d+(\.\d+)?(ms|h|m|s))+$/.test(text)) throw new Error(`'${text}' is no duration such as 1m30s`);
-  return [...text.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/g)].reduce(
-    (sum, [, count, unit = '']) => sum + Number(count) * (UNITS[unit] ?? 0),
-    0,
-  );
 }
 
 /** `0.0.0.0:10256` or `[::]:10256`. */

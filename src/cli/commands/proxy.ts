@@ -16,6 +16,9 @@ export interface ProxyOptions extends DaemonOptions {
   readonly node?: string;
   readonly proxyMode?: ProxyMode;
   readonly cleanup?: boolean;
+  /** Milliseconds; 0 is as good as left out. */
+  readonly syncPeriod?: number;
+  readonly minSyncPeriod?: number;
 }
 
 /** kube-proxy's own addresses. */
@@ -43,13 +46,18 @@ export async function proxy(options: ProxyOptions): Promise<void> {
     signal,
     log: own,
     listen,
-    intervals,
+    intervals: { ...intervals, ...intervalsOf(options) },
   });
   await running.synced;
   ready();
   await running.ended;
   await client.close();
 }
+
+const intervalsOf = ({ syncPeriod, minSyncPeriod }: ProxyOptions): Partial<SyncIntervals> => ({
+  ...(syncPeriod ? { fullMs: syncPeriod } : {}),
+  ...(minSyncPeriod ? { minMs: minSyncPeriod } : {}),
+});
 
 interface Choice {
   readonly node: string;
