@@ -19,7 +19,6 @@ import {
 } from '../netfilter/netfilter.ts';
 import {
   IpvsLedger,
-  type IpvsOptions,
   type IpvsState,
   ipvsSetNames,
   type NodeFacts,
@@ -28,6 +27,7 @@ import {
 } from '../proxy/proxy.ts';
 import { type Applied, type Backend, SyncFailure } from './backend.ts';
 import { IptablesTool, withoutRules } from './iptables-tool.ts';
+import type { IpvsSettings } from './ipvs-settings.ts';
 import { IpvsTool, keyOfRetired } from './ipvs-tool.ts';
 
 /** What is in the kernel and what shall be, in one family; of a change only what it concerns. */
@@ -49,19 +49,19 @@ export class IpvsBackend implements Backend {
   readonly #iptables: IptablesTool;
   readonly #node: NodeFacts;
   readonly #config: ProxyConfig;
-  readonly #options: IpvsOptions;
+  readonly #settings: IpvsSettings;
   readonly #families: readonly Family[];
   readonly #plans = new Map<string, ServicePlan>();
   readonly #retiring = new Map<string, RetiredDestination>();
   #addresses: readonly Addr[];
   #ledgers: readonly IpvsLedger[];
 
-  constructor(exec: Exec, node: NodeFacts, config: ProxyConfig, options: IpvsOptions = {}) {
+  constructor(exec: Exec, node: NodeFacts, config: ProxyConfig, settings: IpvsSettings = {}) {
     this.#ipvs = new IpvsTool(exec);
     this.#iptables = new IptablesTool(exec);
     this.#node = node;
     this.#config = config;
-    this.#options = options;
+    this.#settings = settings;
     this.#families = [...new Set(node.ips.map((ip) => ip.family))];
     this.#addresses = node.addresses ?? node.ips;
     this.#ledgers = this.#makeLedgers();
@@ -88,7 +88,7 @@ export class IpvsBackend implements Backend {
 
   /** Node ports are virtual servers on each address of the node, so its addresses are read first. */
   async restore(): Promise<Applied> {
-    await this.#ipvs.prepare();
+    await this.#ipvs.prepare(this.#settings);
     const { bound, others } = await this.#ipvs.addresses();
     if (!sameAddresses(others, this.#addresses)) {
       this.#addresses = others;
@@ -140,7 +140,9 @@ export class IpvsBackend implements Backend {
     await this.#ipvs.removeInterface();
     for (const family of [4, 6] as const) {
       const isOurs = ownershipBy(setsOf(sets, family));
-      const gone = servers.filter((one) => isOf(one.endpoint.addr, family) && isOurs(one));
+      const gone = servers.filter(
+        (one) => isOf(one.endpoint.addr, family) && isOurs(one) && !this.#isExcluded(one),
+      );
       await this.#ipvs.program(gone.map(printDeleteServer).join(''));
       const { tables } = await this.#iptables.standing(family);
       const transactions = Array.from(tables.values(), (table) =>
@@ -156,7 +158,7 @@ export class IpvsBackend implements Backend {
   #makeLedgers(): readonly IpvsLedger[] {
     const node = { ...this.#node, addresses: this.#addresses };
     return this.#families.map((family) => {
-      const ledger = new IpvsLedger(family, node, this.#config, this.#options);
+      const ledger = new IpvsLedger(family, node, this.#config, this.#settings);
       for (const [service, plan] of this.#plans) ledger.replace(service, plan);
       return ledger;
     });
@@ -213,8 +215,12 @@ export class IpvsBackend implements Backend {
     return { ...server, destinations: [...server.destinations, ...quiet] };
   }
 
+  #isExcluded({ endpoint }: VirtualServer): boolean {
+    return this.#settings.excludeCIDRs?.some((prefix) => prefix.contains(endpoint.addr)) ?? false;
+  }
+
   #removals({ retired, removed }: IpvsDifference, changed: readonly VirtualServer[]): string {
-    const lines = removed.map(printDeleteServer);
+    const lines = removed.filter((server) => !this.#isExcluded(server)).map(printDeleteServer);
     // Of the virtual servers that change, a retiring destination that does not leave again is wanted again.
     const settled = new Set([...removed, ...changed].map(virtualServerKey));
     for (const [key, { server }] of this.#retiring) {

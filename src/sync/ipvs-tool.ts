@@ -12,6 +12,7 @@ import {
   virtualServerKey,
 } from '../netfilter/netfilter.ts';
 import { IPVS_INTERFACE, IPVS_SYSCTLS } from '../proxy/proxy.ts';
+import { type IpvsSettings, STRICT_ARP } from './ipvs-settings.ts';
 
 /** From here on one listing of everything is cheaper than one for each virtual server. */
 const MANY_LISTINGS = 8;
@@ -30,8 +31,8 @@ export class IpvsTool {
     this.#exec = exec;
   }
 
-  /** Makes kube-ipvs0 and sets the sysctls. Throws {@link Fault} FE015 where the kernel cannot. */
-  async prepare(): Promise<void> {
+  /** Makes kube-ipvs0 and sets sysctls and timeouts. Throws {@link Fault} FE015 where the kernel cannot. */
+  async prepare({ strictARP = false, timeouts }: IpvsSettings): Promise<void> {
     await requireIpvs(this.#exec);
     const link = ['link', 'show', IPVS_INTERFACE];
     const shown = await this.#exec.run({ file: 'ip', args: link, accept: [0, 1] });
@@ -40,8 +41,12 @@ export class IpvsTool {
       const made = await this.#exec.run({ file: 'ip', args, accept: [0, 1, 2] });
       if (made.code !== 0) throw withoutIpvs(`the running kernel offers no dummy (${made.stderr.trim()})`);
     }
-    const settings = Object.entries(IPVS_SYSCTLS).map(([name, value]) => `${name}=${value}`);
+    const wanted = { ...IPVS_SYSCTLS, ...(strictARP ? STRICT_ARP : {}) };
+    const settings = Object.entries(wanted).map(([name, value]) => `${name}=${value}`);
     await this.#exec.run({ file: 'sysctl', args: ['-qw', ...settings] });
+    if (timeouts === undefined) return;
+    const seconds = [timeouts.tcp, timeouts.tcpFin, timeouts.udp].map(String);
+    await this.#exec.run({ file: 'ipvsadm', args: ['--set', ...seconds] });
   }
 
   async servers(): Promise<IpvsTable> {
@@ -139,16 +144,26 @@ export class IpvsTool {
   }
 }
 
+/** An address for documentation (RFC 5737), and the port that kube-proxy tries its scheduler at. */
+const TRIAL = '-t 198.51.100.1:20000';
+
 export const keyOfRetired = ({ server, destination }: RetiredDestination): string =>
   `${virtualServerKey(server)} ${destination.endpoint}`;
 
-/** Throws {@link Fault} FE015 where the kernel has no IPVS, FE001 where its tools are missing. */
-export async function requireIpvs(exec: Exec): Promise<void> {
+/**
+ * Throws {@link Fault} FE015 where the kernel has no IPVS or not the scheduler, FE001 where its tools are missing. A
+ * scheduler is tried, as its module may load on demand or be built in.
+ */
+export async function requireIpvs(exec: Exec, scheduler?: string): Promise<void> {
   // Asking loads the module where the kernel has it.
   const { code } = await exec.run({ file: 'ipvsadm', args: ['-Ln'], accept: [0, 1, 2, 255] });
   if (code !== 0) throw withoutIpvs('the running kernel offers no ip_vs');
   const sets = await exec.run({ file: 'ipset', args: ['list', '-n'], accept: [0, 1] });
   if (sets.code !== 0) throw withoutIpvs(`the running kernel offers no ip_set (${sets.stderr.trim()})`);
+  if (scheduler === undefined) return;
+  const stdin = `-A ${TRIAL} -s ${scheduler}\n-D ${TRIAL}\n`;
+  const { stderr } = await exec.run({ file: 'ipvsadm', args: ['-R'], stdin });
+  if (stderr.trim() !== '') throw withoutIpvs(`the running kernel offers no ip_vs_${scheduler}`);
 }
 
 /** @param reason a clause such as "the running kernel offers no ip_vs, dummy" */

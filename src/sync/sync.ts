@@ -24,18 +24,13 @@ import type { Log } from '../fault/log.ts';
 import type { Addr } from '../ip/ip.ts';
 import { type EndpointSlice, keyOf, type Node, type Service } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
-import {
-  DEFAULT_CONFIG,
-  type IpvsOptions,
-  type NodeFacts,
-  type ProxyConfig,
-  type ProxyMode,
-} from '../proxy/proxy.ts';
+import { DEFAULT_CONFIG, type NodeFacts, type ProxyConfig, type ProxyMode } from '../proxy/proxy.ts';
 import type { Backend } from './backend.ts';
 import { HealthServers, type ListenAt } from './health.ts';
 import { DEFAULT_INTERVALS, type SyncIntervals } from './intervals.ts';
 import { IptablesBackend } from './iptables-backend.ts';
 import { IpvsBackend } from './ipvs-backend.ts';
+import type { IpvsSettings } from './ipvs-settings.ts';
 import { requireIpvs } from './ipvs-tool.ts';
 import { ProxyMetrics } from './metrics.ts';
 import { NftablesBackend } from './nftables-backend.ts';
@@ -44,7 +39,7 @@ import { Planner } from './planner.ts';
 import { Reconciler } from './reconciler.ts';
 
 export { withoutIpvs } from './ipvs-tool.ts';
-export type { SyncIntervals };
+export type { IpvsSettings, SyncIntervals };
 
 export interface ProxyOptions {
   readonly client: KubeClient;
@@ -53,8 +48,8 @@ export interface ProxyOptions {
   readonly nodeIPs?: readonly Addr[];
   readonly mode: ProxyMode;
   readonly config?: Partial<ProxyConfig>;
-  /** In the mode `ipvs`, whose kube-proxy to be like; the newest if left out. */
-  readonly kubernetesVersion?: IpvsOptions['kubernetesVersion'] | undefined;
+  /** For the mode `ipvs`. */
+  readonly ipvs?: IpvsSettings;
   /** Runs nft and the like in the node's network namespace. */
   readonly exec: Exec;
   readonly signal: AbortSignal;
@@ -106,7 +101,7 @@ export function runProxy(options: ProxyOptions): RunningProxy {
     exec,
     events: new EventRecorder({ client, component: 'fairlead-proxy', host: options.nodeName, log, clock }),
     intervals: { ...DEFAULT_INTERVALS, ...options.intervals },
-    makeBackend: (node) => makeBackend(mode, exec, node, config, options),
+    makeBackend: (node) => makeBackend(mode, exec, node, config, options.ipvs),
   });
   subscribe();
   const listening = health.listen({ ...listen, mode });
@@ -137,7 +132,7 @@ export function runProxy(options: ProxyOptions): RunningProxy {
 
   async function run(): Promise<void> {
     try {
-      if (mode === 'ipvs') await requireIpvs(exec);
+      if (mode === 'ipvs') await requireIpvs(exec, options.ipvs?.scheduler);
       await listening;
       await Promise.all([services.synced, slices.synced, nodes.synced]);
       reconciler.nodeIs(facts(nodes.get(options.nodeName)));
@@ -165,9 +160,9 @@ function makeBackend(
   exec: Exec,
   node: NodeFacts,
   config: ProxyConfig,
-  options: IpvsOptions = {},
+  ipvs: IpvsSettings = {},
 ): Backend {
   if (mode === 'nftables') return new NftablesBackend(exec, node, config);
   if (mode === 'iptables') return new IptablesBackend(exec, node, config);
-  return new IpvsBackend(exec, node, config, options);
+  return new IpvsBackend(exec, node, config, ipvs);
 }

@@ -9,7 +9,7 @@ type Fields = Readonly<Record<string, unknown>>;
  * @example
  * const fields = new FieldReader('config.conf', { iptables: { masqueradeAll: true } });
  * fields.inside('iptables').flag('masqueradeAll'); // true
- * fields.rest([]); // []
+ * fields.rest([]); // { known: [], unknown: [] }
  */
 export class FieldReader {
   readonly #file: string;
@@ -76,6 +76,11 @@ export class FieldReader {
     throw this.fault(name, `'${text}' is not known`, `it is one of ${known.join(', ')}`);
   }
 
+  /** The names of the fields here. */
+  names(): readonly string[] {
+    return Object.keys(this.#fields);
+  }
+
   /** The text as something else; what the parser throws becomes the fault. */
   parsed<T>(name: string, parse: (text: string) => T): T | undefined {
     const text = this.text(name);
@@ -94,22 +99,13 @@ export class FieldReader {
     return new Fault('FE006', `${this.#file}: ${this.#prefix}${name}: ${what}`, cure);
   }
 
-  /**
-   * The fields that are set and that nobody has asked for, all of which must be among the known ones; a known field
-   * stands for those below it.
-   */
-  rest(known: readonly string[]): string[] {
-    return this.#leaves([...known, ...this.#asked]).filter((path) => {
-      if (this.#asked.has(path)) return false;
-      if (!known.includes(path)) {
-        throw new Fault(
-          'FE006',
-          `${this.#file}: unknown field '${path}'`,
-          'correct its name, or leave it out',
-        );
-      }
-      return true;
-    });
+  /** The fields that are set and that nobody has asked for; a known field stands for those below it. */
+  rest(known: readonly string[]): { readonly known: string[]; readonly unknown: string[] } {
+    const left = this.#leaves([...known, ...this.#asked]).filter((path) => !this.#asked.has(path));
+    return {
+      known: left.filter((path) => known.includes(path)),
+      unknown: left.filter((path) => !known.includes(path)),
+    };
   }
 
   /** The paths of all fields; an object counts by its fields where any of them is known by name. */

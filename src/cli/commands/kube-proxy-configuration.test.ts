@@ -45,8 +45,14 @@ describe('the configuration of kube-proxy', () => {
       kubeconfig: '/var/lib/kube-proxy/kubeconfig.conf',
       listen: { health: { host: '0.0.0.0', port: 10256 }, metrics: { host: '127.0.0.1', port: 10249 } },
       intervals: {},
-      sysctls: {},
+      ipvs: {},
+      oomScoreAdj: -999,
+      sysctls: {
+        'net.netfilter.nf_conntrack_tcp_timeout_established': 86_400,
+        'net.netfilter.nf_conntrack_tcp_timeout_close_wait': 3600,
+      },
       without: [],
+      unknown: [],
       config: {
         masqueradeAll: false,
         masqueradeBit: 14,
@@ -68,7 +74,7 @@ detectLocal: { interfaceNamePrefix: cali }
 nftables: { masqueradeAll: true, masqueradeBit: 3, syncPeriod: 1m30s, minSyncPeriod: 250ms }
 iptables: { masqueradeAll: true }
 ipvs: { scheduler: wrr }
-featureGates: { X: true }
+featureGates: { TopologyAwareHints: true, Old: false }
 conntrack: { maxPerCore: 0, tcpEstablishedTimeout: 24h0m0s, tcpBeLiberal: true }
 `;
     const { config, listen, without, ...rest } = read(yaml);
@@ -90,7 +96,11 @@ conntrack: { maxPerCore: 0, tcpEstablishedTimeout: 24h0m0s, tcpBeLiberal: true }
         'net.netfilter.nf_conntrack_tcp_be_liberal': 1,
       },
     });
-    expect(without.toSorted()).toEqual(['featureGates', 'iptables.masqueradeAll', 'ipvs.scheduler']);
+    expect(without.toSorted()).toEqual([
+      'featureGates.TopologyAwareHints',
+      'iptables.masqueradeAll',
+      'ipvs.scheduler',
+    ]);
   });
 
   it('keeps to both families of clusterCIDR, and to the addresses of node ports', () => {
@@ -105,9 +115,6 @@ conntrack: { maxPerCore: 0, tcpEstablishedTimeout: 24h0m0s, tcpBeLiberal: true }
   });
 
   it.each([
-    ['iptables: { masqAll: true }', "unknown field 'iptables.masqAll'"],
-    ['masqueradeAll: true', "unknown field 'masqueradeAll'"],
-    ['cleanup: null', "unknown field 'cleanup'"],
     ['mode: userspace', "mode: 'userspace' is not known"],
     ['detectLocalMode: BridgeInterface', 'detectLocal.bridgeInterface: is missing'],
     ['iptables: { masqueradeBit: 32 }', 'iptables.masqueradeBit: is not a whole number from 0 to 31: 32'],
@@ -117,8 +124,52 @@ conntrack: { maxPerCore: 0, tcpEstablishedTimeout: 24h0m0s, tcpBeLiberal: true }
     ['nodePortAddresses: [primary, 10.0.0.0/8]', "nodePortAddresses: 'primary' stands alone"],
     ['healthzBindAddress: 10256', 'healthzBindAddress: is not a text: 10256'],
     ['iptables: true', 'iptables: is not an object'],
+    ['mode: ipvs\nipvs: { scheduler: Rr }', "ipvs.scheduler: 'Rr' is no name of a scheduler"],
+    ['mode: ipvs\nipvs: { excludeCIDRs: [x] }', 'ipvs.excludeCIDRs'],
+    ['oomScoreAdj: -1001', 'oomScoreAdj: is not a whole number'],
   ])('refuses %s', (yaml, message) => {
     expect(() => read(yaml)).toThrow(message);
+  });
+
+  it('reads what mode ipvs asks for', () => {
+    const { ipvs, without } = read(`
+mode: ipvs
+ipvs:
+  scheduler: lc
+  strictARP: true
+  excludeCIDRs: [192.0.2.0/24]
+  tcpTimeout: 2h
+  tcpFinTimeout: 90s
+  syncPeriod: 10s
+`);
+    expect(ipvs).toEqual({
+      scheduler: 'lc',
+      strictARP: true,
+      excludeCIDRs: [Prefix.parse('192.0.2.0/24')],
+      timeouts: { tcp: 7200, tcpFin: 90, udp: 0 },
+    });
+    expect(without).toEqual([]);
+    expect(read('mode: ipvs\n').ipvs).toEqual({ strictARP: false, excludeCIDRs: [] });
+  });
+
+  it('names the fields that kube-proxy does not have, and reads the rest', () => {
+    const { unknown, mode } = read(
+      'mode: ipvs\niptables: { masqAll: true }\nmasqueradeAll: true\ncleanup: null\n',
+    );
+    expect(unknown.toSorted()).toEqual(['cleanup', 'iptables.masqAll', 'masqueradeAll']);
+    expect(mode).toBe('ipvs');
+  });
+
+  it('listens in the family of bindAddress, and at the usual port where none is written', () => {
+    expect(read("bindAddress: 'fd00::1'\n").listen).toEqual({
+      health: { host: '::', port: 10256 },
+      metrics: { host: '::1', port: 10249 },
+    });
+    const { listen } = read("healthzBindAddress: 127.0.0.1\nmetricsBindAddress: 'fd00::1'\n");
+    expect(listen).toEqual({
+      health: { host: '127.0.0.1', port: 10256 },
+      metrics: { host: 'fd00::1', port: 10249 },
+    });
   });
 
   it('refuses another version', () => {

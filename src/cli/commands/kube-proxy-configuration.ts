@@ -3,8 +3,9 @@
  *
  * Promises: the fields of kubeproxy.config.k8s.io/v1alpha1 mean what they mean to kube-proxy, its defaults included; `null`
  * and an empty text are as good as left out, as kubeadm writes them.
- * Refuses: a field it does not know, by a Fault FE006 that names it. Fields that are kube-proxy's but have no effect
- * here are told in `without`, so that nobody believes in them.
+ * Refuses: a value that cannot be, by a Fault FE006 that names its field. A field that is none of kube-proxy's is told in
+ * `unknown`, for a warning: kube-proxy decodes v1alpha1 leniently when the strict way fails, and a file that it lives with
+ * must not take the Services off a node. Fields that are kube-proxy's but have no effect here are told in `without`.
  *
  * @example
  * readKubeProxyConfiguration('config.conf', { apiVersion: 'kubeproxy.config.k8s.io/v1alpha1', mode: 'nftables' }).mode
@@ -12,7 +13,7 @@
 import { availableParallelism } from 'node:os';
 import { Addr, Prefix } from '../../ip/ip.ts';
 import { DEFAULT_CONFIG, type DetectLocal, type ProxyConfig, type ProxyMode } from '../../proxy/proxy.ts';
-import type { ProxyListen, SyncIntervals } from '../../sync/sync.ts';
+import type { IpvsSettings, ProxyListen, SyncIntervals } from '../../sync/sync.ts';
 import { milliseconds } from './duration.ts';
 import { FieldReader } from './field-reader.ts';
 
@@ -31,8 +32,13 @@ export interface KubeProxyConfiguration {
   readonly kubeconfig?: string;
   /** What conntrack.* asks of the kernel, by the names of sysctl(8). */
   readonly sysctls: Readonly<Record<string, number>>;
+  readonly ipvs: IpvsSettings;
+  /** oomScoreAdj: what the kernel adds when it looks for a process to kill. */
+  readonly oomScoreAdj: number;
   /** Fields that are set and have no effect. */
   readonly without: readonly string[];
+  /** Fields that kube-proxy does not have. */
+  readonly unknown: readonly string[];
 }
 
 /** Whether a document is kube-proxy's and not the supervisor's. */
@@ -41,7 +47,7 @@ export function isKubeProxyConfiguration(document: unknown): document is object 
   return typeof apiVersion === 'string' && apiVersion.startsWith(`${GROUP}/`);
 }
 
-/** `file` is for messages; `preferred` goes before the file's mode. Throws Fault FE006 for an unknown field, or a value that cannot be. */
+/** `file` is for messages; `preferred` goes before the file's mode. Throws Fault FE006 for a value that cannot be. */
 export function readKubeProxyConfiguration(
   file: string,
   document: object,
@@ -58,17 +64,18 @@ export function readKubeProxyConfiguration(
   const result = {
     mode,
     config: configOf(fields, mode),
-    listen: {
-      health: fields.parsed('healthzBindAddress', listenAt) ?? { host: '0.0.0.0', port: 10256 },
-      metrics: fields.parsed('metricsBindAddress', listenAt) ?? { host: '127.0.0.1', port: 10249 },
-    },
+    listen: listenOf(fields, bound),
     intervals: intervalsOf(fields.inside(mode)),
     sysctls: sysctlsOf(fields.inside('conntrack')),
+    ipvs: mode === 'ipvs' ? ipvsOf(fields.inside('ipvs')) : {},
+    oomScoreAdj: fields.number('oomScoreAdj', -1000, 1000) ?? -999,
     ...(node === undefined ? {} : { node: node.toLowerCase() }),
     ...(bound === undefined || isUnspecified(bound) ? {} : { nodeIP: bound }),
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
   };
-  return { ...result, without: fields.rest(WITHOUT_EFFECT) };
+  const gates = fields.inside('featureGates').names();
+  const { known, unknown } = fields.rest([...WITHOUT_EFFECT, ...gates.map((gate) => `featureGates.${gate}`)]);
+  return { ...result, without: known, unknown };
 }
 
 /** The fields of v1alpha1 that are not read above, or not in every mode. */
@@ -78,7 +85,6 @@ const WITHOUT_EFFECT: readonly string[] = [
   'bindAddressHardFail',
   'enableProfiling',
   'showHiddenMetricsForVersion',
-  'oomScoreAdj',
   'configSyncPeriod',
   'portRange',
   'windowsRunAsService',
@@ -90,6 +96,7 @@ const WITHOUT_EFFECT: readonly string[] = [
     ['masqueradeAll', 'masqueradeBit', 'syncPeriod', 'minSyncPeriod'].map((name) => `${mode}.${name}`),
   ),
   'iptables.localhostNodePorts',
+  'iptables.snatNodeInternalIP',
   ...['syncPeriod', 'minSyncPeriod', 'scheduler', 'excludeCIDRs', 'strictARP'].map((name) => `ipvs.${name}`),
   ...['tcpTimeout', 'tcpFinTimeout', 'udpTimeout'].map((name) => `ipvs.${name}`),
 ];
@@ -149,15 +156,15 @@ function intervalsOf(own: FieldReader): Partial<SyncIntervals> {
   return { ...(fullMs ? { fullMs } : {}), ...(minMs ? { minMs } : {}) };
 }
 
-/** What is written is set; what is left out or 0 stays as the kernel has it. */
+/** Without a word on them, kube-proxy's defaults; what is 0 stays as the kernel has it. */
 function sysctlsOf(conntrack: FieldReader): Record<string, number> {
-  const perCore = conntrack.number('maxPerCore', 0) ?? 0;
-  const least = conntrack.number('min', 0) ?? 131072;
-  const seconds = (name: string) => Math.ceil((conntrack.parsed(name, milliseconds) ?? 0) / 1000);
+  const perCore = conntrack.number('maxPerCore', 0) ?? 32_768;
+  const least = conntrack.number('min', 0) ?? 131_072;
+  const seconds = (name: string, unsaid = 0) => secondsOf(conntrack.parsed(name, milliseconds) ?? unsaid);
   const wanted = {
     'net.netfilter.nf_conntrack_max': perCore === 0 ? 0 : Math.max(least, perCore * availableParallelism()),
-    'net.netfilter.nf_conntrack_tcp_timeout_established': seconds('tcpEstablishedTimeout'),
-    'net.netfilter.nf_conntrack_tcp_timeout_close_wait': seconds('tcpCloseWaitTimeout'),
+    'net.netfilter.nf_conntrack_tcp_timeout_established': seconds('tcpEstablishedTimeout', DAY),
+    'net.netfilter.nf_conntrack_tcp_timeout_close_wait': seconds('tcpCloseWaitTimeout', HOUR),
     'net.netfilter.nf_conntrack_udp_timeout': seconds('udpTimeout'),
     'net.netfilter.nf_conntrack_udp_timeout_stream': seconds('udpStreamTimeout'),
     'net.netfilter.nf_conntrack_tcp_be_liberal': Number(conntrack.flag('tcpBeLiberal') ?? false),
@@ -165,11 +172,50 @@ function sysctlsOf(conntrack: FieldReader): Record<string, number> {
   return Object.fromEntries(Object.entries(wanted).filter(([, value]) => value > 0));
 }
 
-/** `0.0.0.0:10256` or `[::]:10256`. */
-function listenAt(text: string): { host: string; port: number } {
-  const [, host = '', port = ''] = /^\[?([^[\]]*)\]?:(\d+)$/.exec(text) ?? [];
-  if (host === '' || Number(port) > 65535) throw new Error(`'${text}' is no address and port`);
-  return { host: Addr.parse(host).text, port: Number(port) };
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const secondsOf = (ms: number): number => Math.ceil(ms / 1000);
+
+function ipvsOf(own: FieldReader): IpvsSettings {
+  const scheduler = own.parsed('scheduler', schedulerName);
+  const seconds = (name: string) => secondsOf(own.parsed(name, milliseconds) ?? 0);
+  const timeouts = {
+    tcp: seconds('tcpTimeout'),
+    tcpFin: seconds('tcpFinTimeout'),
+    udp: seconds('udpTimeout'),
+  };
+  const excluded = own.texts('excludeCIDRs') ?? [];
+  return {
+    strictARP: own.flag('strictARP') ?? false,
+    excludeCIDRs: excluded.map((one) => own.parse('excludeCIDRs', one, Prefix.parse)),
+    ...(scheduler === undefined ? {} : { scheduler }),
+    ...(Object.values(timeouts).some((one) => one > 0) ? { timeouts } : {}),
+  };
+}
+
+/** Which of them there are is the kernel's to say. */
+function schedulerName(text: string): string {
+  if (!/^[a-z]{1,15}$/.test(text))
+    throw new Error(`'${text}' is no name of a scheduler such as rr, lc or sh`);
+  return text;
+}
+
+/** On every address and on loopback, of the family that bindAddress names. */
+function listenOf(fields: FieldReader, bound: Addr | undefined): ProxyListen {
+  const [every, loopback] = bound?.family === 6 ? ['::', '::1'] : ['0.0.0.0', '127.0.0.1'];
+  const at = (name: string, host: string, port: number) =>
+    fields.parsed(name, (text) => listenAt(text, port)) ?? { host, port };
+  return {
+    health: at('healthzBindAddress', every, 10256),
+    metrics: at('metricsBindAddress', loopback, 10249),
+  };
+}
+
+/** `0.0.0.0:10256`, `[::]:10256`, or an address alone. */
+function listenAt(text: string, usual: number): { host: string; port: number } {
+  const [, bracketed, plain, port = usual] = /^(?:\[([^[\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text) ?? [];
+  if (Number(port) > 65535) throw new Error(`'${text}' is no address and port`);
+  return { host: Addr.parse(bracketed ?? plain ?? text).text, port: Number(port) };
 }
 
 const isUnspecified = ({ text }: Addr): boolean => text === '0.0.0.0' || text === '::';

@@ -1,13 +1,20 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parse } from 'yaml';
 import type { ProxySettings } from '../../cluster/settings.ts';
 import { Exec } from '../../exec/exec.ts';
 import { Fault } from '../../fault/fault.ts';
+import { errorFields, type Log } from '../../fault/log.ts';
 import { Addr } from '../../ip/ip.ts';
 import { DEFAULT_CONFIG, type ProxyConfig, type ProxyMode } from '../../proxy/proxy.ts';
-import { cleanupProxy, type ProxyListen, runProxy, type SyncIntervals } from '../../sync/sync.ts';
-import { type KubernetesVersion, profileOf } from '../../world/profile.ts';
+import {
+  cleanupProxy,
+  type IpvsSettings,
+  type ProxyListen,
+  runProxy,
+  type SyncIntervals,
+} from '../../sync/sync.ts';
+import { profileOf } from '../../world/profile.ts';
 import { proxyConfigOf } from '../../world/proxy-config.ts';
 import { type DaemonOptions, daemonClient, daemonContext } from '../daemon.ts';
 import { isKubeProxyConfiguration, readKubeProxyConfiguration } from './kube-proxy-configuration.ts';
@@ -29,11 +36,13 @@ export async function proxy(options: ProxyOptions): Promise<void> {
   const exec = new Exec();
   if (options.cleanup === true) return cleanupProxy(exec);
   const choice = chosen(options);
-  const { node, nodeIPs, mode, config, listen, intervals, sysctls, without, access } = choice;
+  const { node, nodeIPs, mode, config, ipvs, listen, intervals, access } = choice;
   const { log, signal, ready } = daemonContext('proxy');
   const own = log.with({ node });
-  for (const field of without) own.info('a field of the configuration has no effect', { field });
-  if (sysctls.length > 0) await exec.run({ file: 'sysctl', args: ['-qw', ...sysctls] });
+  for (const field of choice.unknown)
+    own.warn('the configuration has a field kube-proxy does not know', { field });
+  for (const field of choice.without) own.info('a field of the configuration has no effect', { field });
+  await adjustKernel(exec, choice, own);
   const client = await daemonClient(access);
   const running = runProxy({
     client,
@@ -41,7 +50,7 @@ export async function proxy(options: ProxyOptions): Promise<void> {
     ...(nodeIPs === undefined ? {} : { nodeIPs }),
     mode,
     config,
-    kubernetesVersion: choice.kubernetesVersion,
+    ipvs,
     exec,
     signal,
     log: own,
@@ -59,25 +68,56 @@ const intervalsOf = ({ syncPeriod, minSyncPeriod }: ProxyOptions): Partial<SyncI
   ...(minSyncPeriod ? { minMs: minSyncPeriod } : {}),
 });
 
+/** What the kernel does not let this namespace have is said, and no reason to leave the node without Services. */
+async function adjustKernel(exec: Exec, { sysctls, oomScoreAdj }: Choice, log: Log): Promise<void> {
+  for (const [name, value] of Object.entries(sysctls)) {
+    try {
+      await exec.run({ file: 'sysctl', args: ['-qw', `${name}=${value}`] });
+    } catch (error) {
+      log.warn('a sysctl that the configuration asks for cannot be set', {
+        name,
+        value,
+        ...errorFields(error),
+      });
+    }
+  }
+  if (oomScoreAdj === undefined) return;
+  try {
+    writeFileSync('/proc/self/oom_score_adj', String(oomScoreAdj));
+  } catch (error) {
+    log.warn('oomScoreAdj cannot be set', { oomScoreAdj, ...errorFields(error) });
+  }
+}
+
 interface Choice {
   readonly node: string;
   readonly nodeIPs?: readonly Addr[];
   readonly mode: ProxyMode;
   readonly config: ProxyConfig;
-  readonly kubernetesVersion?: KubernetesVersion;
+  readonly ipvs: IpvsSettings;
   readonly listen: ProxyListen;
   readonly intervals: Partial<SyncIntervals>;
-  /** As sysctl(8) takes them. */
-  readonly sysctls: readonly string[];
-  /** Fields of the configuration that have no effect. */
+  /** By the names of sysctl(8). */
+  readonly sysctls: Readonly<Record<string, number>>;
+  readonly oomScoreAdj?: number;
+  /** Fields of the configuration that have no effect, and those that are none. */
   readonly without: readonly string[];
+  readonly unknown: readonly string[];
   /** Where the API server is. */
   readonly access: DaemonOptions;
 }
 
 /** The file decides: kube-proxy's own by its apiVersion, else the supervisor's. */
 function chosen(options: ProxyOptions): Choice {
-  const rest = { listen: LISTEN, intervals: {}, sysctls: [], without: [], access: options };
+  const rest = {
+    ipvs: {},
+    listen: LISTEN,
+    intervals: {},
+    sysctls: {},
+    without: [],
+    unknown: [],
+    access: options,
+  };
   if (options.config !== undefined) {
     const document = documentOf(options.config);
     if (isKubeProxyConfiguration(document)) return asKubeProxy(options, options.config, document);
@@ -86,7 +126,7 @@ function chosen(options: ProxyOptions): Choice {
     const nodeIPs = [Addr.parse(settings.nodeIP)];
     const { proxyMode: mode, kubernetesVersion } = profile;
     const config = proxyConfigOf(profile);
-    return { ...rest, node: settings.node, nodeIPs, mode, config, kubernetesVersion };
+    return { ...rest, node: settings.node, nodeIPs, mode, config, ipvs: { kubernetesVersion } };
   }
   if (options.node === undefined) {
     throw new Fault('FE006', 'fairlead proxy must know its node', 'name it with --node or in $NODE_NAME');
@@ -108,17 +148,12 @@ function documentOf(file: string): unknown {
 
 /** What is said on the command line goes before the file. */
 function asKubeProxy(options: ProxyOptions, file: string, document: object): Choice {
-  const { nodeIP, kubeconfig, sysctls, ...read } = readKubeProxyConfiguration(
-    file,
-    document,
-    options.proxyMode,
-  );
+  const { nodeIP, kubeconfig, ...read } = readKubeProxyConfiguration(file, document, options.proxyMode);
   const path = options.kubeconfig ?? kubeconfig;
   return {
     ...read,
     node: options.node ?? read.node ?? hostname().toLowerCase(),
     ...(nodeIP === undefined ? {} : { nodeIPs: [nodeIP] }),
-    sysctls: Object.entries(sysctls).map(([name, value]) => `${name}=${value}`),
     access: path === undefined ? {} : { kubeconfig: path },
   };
 }

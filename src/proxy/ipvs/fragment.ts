@@ -12,7 +12,7 @@ import {
 import { type NodeFacts, nodePortPrefixes, type ProxyConfig } from '../config.ts';
 import type { PlannedEndpoint, PortPlan, ServicePlan } from '../plan.ts';
 import type { SetKey } from './sets.ts';
-import type { IpvsBehaviour } from './version.ts';
+import { behaviourOf, type IpvsBehaviour, type IpvsOptions } from './version.ts';
 
 /** What one Service adds in a family. */
 export interface IpvsFragment {
@@ -27,6 +27,7 @@ export interface IpvsFragment {
 export interface IpvsContext {
   readonly family: Family;
   readonly behaviour: IpvsBehaviour;
+  readonly scheduler: string;
   readonly node: NodeFacts;
   /** Where node ports are virtual servers: each address by itself, as IPVS knows no port of all addresses. */
   readonly nodePortAddresses: readonly Addr[];
@@ -38,7 +39,7 @@ export function ipvsContext(
   family: Family,
   node: NodeFacts,
   config: ProxyConfig,
-  behaviour: IpvsBehaviour,
+  options: IpvsOptions,
 ): IpvsContext {
   const addresses = (node.addresses ?? node.ips).filter((addr) => addr.family === family);
   const prefixes = nodePortPrefixes(family, node, config);
@@ -46,7 +47,8 @@ export function ipvsContext(
   const usable = addresses.filter((addr) => !addr.isLoopback && !(family === 6 && addr.isLinkLocal));
   return {
     family,
-    behaviour,
+    behaviour: behaviourOf(options),
+    scheduler: options.scheduler ?? 'rr',
     node,
     nodePortAddresses:
       prefixes === undefined
@@ -169,8 +171,9 @@ class PortCompiler {
   #serve(at: Endpoint, endpoints: readonly PlannedEndpoint[]): void {
     const { protocol, affinitySeconds } = this.#port;
     const destinations = endpoints.map(({ endpoint }) => RealServer(endpoint));
+    const { scheduler } = this.#context;
     const rest = affinitySeconds === undefined ? {} : { persistentSeconds: affinitySeconds };
-    this.servers.push(VirtualServer(protocol, at, destinations, rest));
+    this.servers.push(VirtualServer(protocol, at, destinations, { scheduler, ...rest }));
   }
 
   /** An entry that begins with an address and a port of this Service's protocol. */

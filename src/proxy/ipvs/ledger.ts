@@ -15,7 +15,7 @@ import type { ServicePlan } from '../plan.ts';
 import { compileIpvsFragment, type IpvsContext, type IpvsFragment, ipvsContext } from './fragment.ts';
 import { ipvsRuleset } from './frame.ts';
 import { SET_KEYS, SETS, type SetKey, setName } from './sets.ts';
-import { behaviourOf, type IpvsBehaviour, type IpvsOptions } from './version.ts';
+import type { IpvsOptions } from './version.ts';
 
 /** What IPVS mode programs in one family, or the part of it that concerns a change. */
 export interface IpvsState {
@@ -33,7 +33,6 @@ export class IpvsLedger {
   readonly family: Family;
   readonly #node: NodeFacts;
   readonly #config: ProxyConfig;
-  readonly #behaviour: IpvsBehaviour;
   readonly #context: IpvsContext;
   readonly #fragments = new Map<string, IpvsFragment>();
   readonly #entries: ReadonlyMap<SetKey, Claims<IpSetEntry>>;
@@ -46,8 +45,7 @@ export class IpvsLedger {
     this.family = family;
     this.#node = node;
     this.#config = config;
-    this.#behaviour = behaviourOf(options);
-    this.#context = ipvsContext(family, node, config, this.#behaviour);
+    this.#context = ipvsContext(family, node, config, options);
     this.#entries = new Map(SET_KEYS.map((key) => [key, new Claims<IpSetEntry>()]));
     this.#settledRuleset = IptablesRuleset(family, []);
   }
@@ -136,7 +134,7 @@ export class IpvsLedger {
   }
 
   #ruleset(): IptablesRuleset {
-    return ipvsRuleset(this.family, this.#node, this.#config, this.#behaviour, {
+    return ipvsRuleset(this.family, this.#node, this.#config, this.#context.behaviour, {
       isEmpty: (set) => this.#entries.get(set)?.entries().next().done !== false,
       outFilter: sorted(this.#outFilter),
     });

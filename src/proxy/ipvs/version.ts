@@ -7,6 +7,8 @@ export interface KubernetesVersion {
 export interface IpvsOptions {
   /** Whose kube-proxy to be like; the newest if left out. */
   readonly kubernetesVersion?: KubernetesVersion | undefined;
+  /** How a virtual server spreads its connections, by a name the kernel knows (ipvsadm(8)); `rr` if left out. */
+  readonly scheduler?: string | undefined;
 }
 
 /** What kube-proxy came to do differently in IPVS mode. */
