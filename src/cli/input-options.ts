@@ -1,3 +1,4 @@
+import type { FieldOrigin } from '../world/from-objects/detect-profile.ts';
 import type { Cluster, Inventory } from '../world/from-objects/from-objects.ts';
 
 /** Where a World comes from: the options that `why`, `matrix` and their like share. */
@@ -18,4 +19,6 @@ export interface Input {
   readonly inventory: Inventory;
   /** The namespace of names that do not say theirs. */
   readonly namespace: string;
+  /** Of a cluster that runs: how each field of its profile was found. */
+  readonly origins?: readonly FieldOrigin[];
 }

@@ -2,29 +2,47 @@ import { ApiError, type KubeClient } from '../client/client.ts';
 import { HttpKubeClient } from '../client/http-client.ts';
 import { readKubeconfig } from '../client/kubeconfig.ts';
 import { PROFILE_NOTE } from '../cluster/profile-note.ts';
-import type { ConfigMap, EndpointSlice, Node, Pod, Service } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
-import { detectProfile } from '../world/from-objects/detect-profile.ts';
+import type { ConfigMap, EndpointSlice, KubeObject, Node, Pod, Service } from '../kube/objects.ts';
+import { RESOURCES, type Resource } from '../kube/resources.ts';
+import {
+  type ClusterSigns,
+  type DaemonSet,
+  detectProfile,
+  type FieldOrigin,
+  originsOf,
+  specOfReadings,
+} from '../world/from-objects/detect-profile.ts';
 import {
   chooseProfile,
   clusterFrom,
+  givenFields,
   inventoryOfCluster,
   parseManifests,
 } from '../world/from-objects/from-objects.ts';
 import type { Input, InputOptions } from './input-options.ts';
+
+/** Of kinds that our own API server has not. */
+const daemonSets: Resource = {
+  ...RESOURCES.deployments,
+  kind: 'DaemonSet',
+  plural: 'daemonsets',
+  singular: 'daemonset',
+};
+
+/** Where network plugins and kube-proxy keep their configuration. */
+const PLUGIN_NAMESPACES = ['kube-system', 'kube-flannel', 'calico-system', 'cilium'];
 
 /** The cluster of the kubeconfig, by reads alone. How the profile was found goes to standard error. */
 export async function readLiveCluster(options: InputOptions): Promise<Input> {
   const context = await readKubeconfig(options.kubeconfig, options.context);
   const client = new HttpKubeClient(context.connection);
   try {
-    const [nodes, pods, services, slices, version, kubeProxy, own] = await Promise.all([
+    const [nodes, pods, services, slices, signs, own] = await Promise.all([
       client.list<Node>(RESOURCES.nodes),
       client.list<Pod>(RESOURCES.pods),
       client.list<Service>(RESOURCES.services),
       client.list<EndpointSlice>(RESOURCES.endpointslices),
-      client.request<{ gitVersion: string }>('GET', '/version'),
-      configMap(client, 'kube-proxy'),
+      readSigns(client),
       configMap(client, PROFILE_NOTE.name),
     ]);
     const written = own?.data?.[PROFILE_NOTE.key];
@@ -33,27 +51,52 @@ export async function readLiveCluster(options: InputOptions): Promise<Input> {
       { nodes: nodes.items, pods: pods.items, services: services.items, slices: slices.items },
       manifests,
     );
-    const detected = detectProfile({
-      gitVersion: version.gitVersion,
-      nodes: nodes.items,
-      systemPods: pods.items.filter(({ metadata }) => metadata?.namespace === 'kube-system'),
-      ...(kubeProxy === undefined ? {} : { kubeProxy }),
-    });
-    const profile = chooseProfile(inventory, { ...options, detected: detected.spec });
-    if (written === undefined) for (const sign of detected.signs) process.stderr.write(`assumed ${sign}\n`);
+    const readings = detectProfile({ ...signs, nodes: nodes.items });
+    const profile = chooseProfile(inventory, { ...options, detected: specOfReadings(readings) });
+    const origins = originsOf(profile, readings, givenFields(inventory, options));
+    // A cluster of ours says itself what it is.
+    if (written === undefined) tell(origins);
     const namespace = options.namespace ?? context.namespace;
-    return { cluster: clusterFrom(inventory, profile), inventory, namespace };
+    return { cluster: clusterFrom(inventory, profile), inventory, namespace, origins };
   } finally {
     await client.close();
   }
 }
 
-/** One of kube-system, if it is there and may be read. */
-async function configMap(client: KubeClient, name: string): Promise<ConfigMap | undefined> {
+function tell(origins: readonly FieldOrigin[]): void {
+  for (const { field, value, how, from } of origins) {
+    process.stderr.write(`${how} ${field} ${value}: ${from}\n`);
+  }
+}
+
+async function readSigns(client: KubeClient): Promise<Omit<ClusterSigns, 'nodes'>> {
+  const [version, sets, ...maps] = await Promise.all([
+    client.request<{ gitVersion: string }>('GET', '/version'),
+    listIfThere<DaemonSet>(client, daemonSets),
+    ...PLUGIN_NAMESPACES.map((namespace) => listIfThere<ConfigMap>(client, RESOURCES.configmaps, namespace)),
+  ]);
+  return { gitVersion: version.gitVersion, daemonSets: sets, configMaps: maps.flat() };
+}
+
+/** Nothing where the server has no such kind, or the reader may not see it. */
+async function listIfThere<T extends KubeObject>(
+  client: KubeClient,
+  resource: Resource,
+  namespace?: string,
+): Promise<readonly T[]> {
+  const options = namespace === undefined ? {} : { namespace };
+  return (await ifThere(() => client.list<T>(resource, options)))?.items ?? [];
+}
+
+async function ifThere<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await client.get<ConfigMap>(RESOURCES.configmaps, name, PROFILE_NOTE.namespace);
+    return await read();
   } catch (error) {
     if (error instanceof ApiError && (error.code === 404 || error.code === 403)) return undefined;
     throw error;
   }
 }
+
+/** One of kube-system, if it is there and may be read. */
+const configMap = (client: KubeClient, name: string): Promise<ConfigMap | undefined> =>
+  ifThere(() => client.get<ConfigMap>(RESOURCES.configmaps, name, PROFILE_NOTE.namespace));

@@ -2,6 +2,7 @@ import { answer } from '../diagnose/answer.ts';
 import { ladder } from '../diagnose/ladder.ts';
 import type { Matrix, MatrixCell, ObservedCell } from '../diagnose/matrix.ts';
 import { withStandIns } from '../diagnose/stand-ins.ts';
+import { Fault } from '../fault/fault.ts';
 import { Endpoint } from '../ip/ip.ts';
 import {
   type Comparison,
@@ -14,6 +15,7 @@ import {
   type Question,
 } from '../lab/prove/prove.ts';
 import type { Cluster } from '../world/from-objects/from-objects.ts';
+import { KUBE_PROXY } from '../world/profile.ts';
 import { paletteOf } from './colours.ts';
 import type { InputOptions } from './input-options.ts';
 
@@ -39,6 +41,11 @@ export async function withProof<T>(
   questions: readonly Question[],
   show: (comparison: Comparison) => T,
 ): Promise<T> {
+  const { serviceProxy } = cluster.profile;
+  if (serviceProxy !== KUBE_PROXY) {
+    const what = `${serviceProxy} forwards Services here, which cannot be built`;
+    throw new Fault('FE006', what, 'leave --prove out, or try it with --set serviceProxy=kube-proxy');
+  }
   const lab = await openLab(cluster.world, { kernel: options.kernel ?? 'auto', progress: say });
   try {
     const comparison = await prove(cluster.world, lab.cage, questions);

@@ -146,6 +146,31 @@ describe('causes beside Services', () => {
     ]);
   });
 
+  it('FL040: what forwards Services in the place of kube-proxy is named, and stops nothing else', () => {
+    const replaced = (example: Example) => ({
+      ...example,
+      text: example.text.replace('proxyMode:', 'serviceProxy: Cilium\n  proxyMode:'),
+    });
+    const asked = replaced(toService);
+    const [addr = '', port = ''] = asked.to.split(':');
+    const request = {
+      from: 'default/far',
+      to: Addr.parse(addr),
+      port: parsePort(port),
+      protocol: 'TCP',
+    } as const;
+    const cluster = clusterOf(asked);
+    const [outcome] = walk(cluster.world, request);
+    expect(outcome?.verdict).toBe('unknown');
+    expect(outcome && causeOf(cluster, request, outcome)).toMatchObject({
+      code: 'FL040',
+      because: expect.stringContaining('Cilium'),
+    });
+    expect(diagnose(replaced(toPod))).toMatchObject([{ verdict: 'reached' }]);
+    const toNodePort = replaced({ ...toService, to: '192.168.0.11:30080', from: 'vpc-host' });
+    expect(diagnose(toNodePort)).toMatchObject([{ verdict: 'unknown', code: 'FL040' }]);
+  });
+
   it('FL037: the way back leads elsewhere', () => {
     const elsewhere: Amendment = (host) => ({
       ...host,

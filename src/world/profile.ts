@@ -4,7 +4,15 @@ import { type Addr, Prefix } from '../ip/ip.ts';
 export const CLOUDS = ['cce', 'ack', 'tke', 'generic'] as const;
 export const NETWORKS = ['tunnel', 'vpc', 'eni'] as const;
 export const PROXY_MODES = ['iptables', 'ipvs', 'nftables'] as const;
-export const LOCAL_DETECTORS = ['ClusterCIDR', 'NodeCIDR', 'None'] as const;
+export const LOCAL_DETECTORS = [
+  'ClusterCIDR',
+  'NodeCIDR',
+  'BridgeInterface',
+  'InterfaceNamePrefix',
+  'None',
+] as const;
+/** What forwards Services unless something replaces it. */
+export const KUBE_PROXY = 'kube-proxy';
 
 export type Cloud = (typeof CLOUDS)[number];
 /**
@@ -13,7 +21,10 @@ export type Cloud = (typeof CLOUDS)[number];
  */
 export type Network = (typeof NETWORKS)[number];
 export type ProxyMode = (typeof PROXY_MODES)[number];
-/** How kube-proxy knows a pod of its node (`detectLocalMode`). */
+/**
+ * How kube-proxy knows a pod of its node (`detectLocalMode`). The interfaces are those the World's pods have: their bridge,
+ * and the prefix of their links.
+ */
 export type LocalDetector = (typeof LOCAL_DETECTORS)[number];
 
 export interface KubernetesVersion {
@@ -35,6 +46,10 @@ export interface ClusterProfile {
   /** kube-proxy --masquerade-all */
   readonly masqueradeAll: boolean;
   readonly detectLocal: LocalDetector;
+  /** kube-proxy --nodeport-addresses; every local address if empty. */
+  readonly nodePortAddresses: 'primary' | readonly Prefix[];
+  /** {@link KUBE_PROXY}, or the name of what forwards Services in its place, which is not modelled. */
+  readonly serviceProxy: string;
 }
 
 /** A profile as it is written; whatever is left out has the cloud's default. */
@@ -48,6 +63,9 @@ export interface ProfileSpec {
   readonly vpcCIDR?: string;
   readonly masqueradeAll?: boolean | string;
   readonly detectLocal?: string;
+  /** `all`, `primary`, or prefixes with commas between. */
+  readonly nodePortAddresses?: string;
+  readonly serviceProxy?: string;
 }
 
 const FIELDS: readonly (keyof ProfileSpec)[] = [
@@ -60,6 +78,8 @@ const FIELDS: readonly (keyof ProfileSpec)[] = [
   'vpcCIDR',
   'masqueradeAll',
   'detectLocal',
+  'nodePortAddresses',
+  'serviceProxy',
 ];
 
 /** What a new cluster of each cloud gets when its maker says nothing. */
@@ -92,6 +112,8 @@ export function profileOf(spec: ProfileSpec, name = 'default'): ClusterProfile {
       spec.detectLocal ?? (masquerades ? 'None' : 'ClusterCIDR'),
       LOCAL_DETECTORS,
     ),
+    nodePortAddresses: parseAddresses(spec.nodePortAddresses ?? 'all'),
+    serviceProxy: spec.serviceProxy ?? KUBE_PROXY,
   };
   checkRanges(profile);
   return profile;
@@ -99,7 +121,7 @@ export function profileOf(spec: ProfileSpec, name = 'default'): ClusterProfile {
 
 /** The spec that {@link profileOf} reads the profile back from; what `--set` is laid over and what daemons are given. */
 export function specOf(profile: ClusterProfile): Required<ProfileSpec> {
-  const { cloud, network, proxyMode, masqueradeAll, detectLocal } = profile;
+  const { cloud, network, proxyMode, masqueradeAll, detectLocal, nodePortAddresses, serviceProxy } = profile;
   return {
     cloud,
     network,
@@ -110,7 +132,19 @@ export function specOf(profile: ClusterProfile): Required<ProfileSpec> {
     vpcCIDR: profile.vpcCIDR.text,
     masqueradeAll,
     detectLocal,
+    nodePortAddresses: addressesText(nodePortAddresses),
+    serviceProxy,
   };
+}
+
+function parseAddresses(text: string): ClusterProfile['nodePortAddresses'] {
+  if (text === 'primary') return text;
+  return text === 'all' ? [] : text.split(',').map((one) => Prefix.parse(one.trim()));
+}
+
+function addressesText(addresses: ClusterProfile['nodePortAddresses']): string {
+  if (addresses === 'primary') return addresses;
+  return addresses.length === 0 ? 'all' : addresses.map(({ text }) => text).join(',');
 }
 
 /**

@@ -1,5 +1,6 @@
 import { DEFAULT_CONFIG, type DetectLocal, type ProxyConfig } from '../proxy/proxy.ts';
 import type { ClusterProfile } from './profile.ts';
+import { POD_BRIDGE, POD_LINK } from './wiring.ts';
 
 /** What a cluster's profile says about its kube-proxy. */
 export function proxyConfigOf(profile: ClusterProfile): ProxyConfig {
@@ -7,10 +8,20 @@ export function proxyConfigOf(profile: ClusterProfile): ProxyConfig {
     ...DEFAULT_CONFIG,
     masqueradeAll: profile.masqueradeAll,
     detectLocal: detectorOf(profile),
+    nodePortAddresses: profile.nodePortAddresses,
     serviceCIDRs: [profile.serviceCIDR],
   };
 }
 
 function detectorOf({ detectLocal, podCIDR }: ClusterProfile): DetectLocal {
-  return detectLocal === 'ClusterCIDR' ? { mode: 'ClusterCIDR', prefixes: [podCIDR] } : { mode: detectLocal };
+  switch (detectLocal) {
+    case 'ClusterCIDR':
+      return { mode: detectLocal, prefixes: [podCIDR] };
+    case 'BridgeInterface':
+      return { mode: detectLocal, bridge: POD_BRIDGE };
+    case 'InterfaceNamePrefix':
+      return { mode: detectLocal, prefix: POD_LINK };
+    default:
+      return { mode: detectLocal };
+  }
 }

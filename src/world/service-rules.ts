@@ -6,7 +6,8 @@ import {
   type ForwardingPlan,
   IPVS_INTERFACE,
 } from '../proxy/proxy.ts';
-import type { ClusterProfile } from './profile.ts';
+import { type ClusterProfile, KUBE_PROXY } from './profile.ts';
+import { replacedProxy } from './replaced-proxy.ts';
 import { hostAddress, macs } from './wiring.ts';
 import { addressOf, type Dummy, type Host, type PacketFilter, type World } from './world.ts';
 
@@ -19,6 +20,9 @@ export interface ServiceRules {
 
 /** The plan in the mode of the profile. */
 export function serviceRules(profile: ClusterProfile, plan: ForwardingPlan): ServiceRules {
+  if (profile.serviceProxy !== KUBE_PROXY) {
+    return { packetFilter: { nftables: replacedProxy(profile.serviceProxy, plan) }, bound: [] };
+  }
   switch (profile.proxyMode) {
     case 'nftables':
       return { packetFilter: { nftables: compileNftables(plan) }, bound: [] };

@@ -1,16 +1,11 @@
 /** A cluster of three nodes with Services of every kind, as one World: what is walked and what is built. */
 import { Addr, type Port, portOf } from '../../src/ip/ip.ts';
 import type { EndpointSlice, Service } from '../../src/kube/objects.ts';
-import {
-  compileIptables,
-  compileNftables,
-  DEFAULT_CONFIG,
-  type ProxyConfig,
-  planFor,
-} from '../../src/proxy/proxy.ts';
+import { compileIptables, compileNftables, type ProxyConfig, planFor } from '../../src/proxy/proxy.ts';
 import { buildCluster } from '../../src/world/build.ts';
 import { defaultNodes, type NodeFacts, type PodFacts } from '../../src/world/facts.ts';
 import { type ClusterProfile, type ProfileSpec, profileOf } from '../../src/world/profile.ts';
+import { proxyConfigOf } from '../../src/world/proxy-config.ts';
 import type { Host, Listener, World } from '../../src/world/world.ts';
 
 const EIGHTY = portOf(80);
@@ -126,14 +121,7 @@ function withService(host: Host, node: NodeFacts, profile: ClusterProfile, pods:
   return { ...host, packetFilter };
 }
 
-function configOf({ masqueradeAll, detectLocal, podCIDR }: ClusterProfile): ProxyConfig {
-  const detector = {
-    ClusterCIDR: { mode: 'ClusterCIDR', prefixes: [podCIDR] },
-    NodeCIDR: { mode: 'NodeCIDR' },
-    None: { mode: 'None' },
-  } as const;
-  return { ...DEFAULT_CONFIG, masqueradeAll, detectLocal: detector[detectLocal] };
-}
+const configOf = (profile: ClusterProfile): ProxyConfig => ({ ...proxyConfigOf(profile), serviceCIDRs: [] });
 
 function serviceOf({ name, clusterIP, nodePort, spec, ingress }: ServiceCase): Service {
   const port = (protocol: 'TCP' | 'UDP') => ({ name: protocol.toLowerCase(), port: 80, nodePort, protocol });

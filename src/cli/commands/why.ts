@@ -8,6 +8,7 @@ import { mermaid } from '../../diagnose/mermaid.ts';
 import { type Access, type Question as Asked, readQuestion, type Side } from '../../diagnose/question.ts';
 import { Fault } from '../../fault/fault.ts';
 import type { Question } from '../../lab/prove/prove.ts';
+import type { FieldOrigin } from '../../world/from-objects/detect-profile.ts';
 import type { Cluster } from '../../world/from-objects/from-objects.ts';
 import { paletteOf } from '../colours.ts';
 import { EXIT } from '../exit.ts';
@@ -24,7 +25,7 @@ export interface WhyOptions extends InputOptions, ProofOptions {
 
 /** What becomes of one connection, by which way, and why; exit code 2 unless it is reached. */
 export async function why(from: string, to: string, options: WhyOptions): Promise<void> {
-  const { cluster, inventory, namespace } = await readInput(options);
+  const { cluster, inventory, namespace, origins } = await readInput(options);
   const { at, node, address } = options;
   const question = readQuestion(cluster, {
     from,
@@ -37,7 +38,11 @@ export async function why(from: string, to: string, options: WhyOptions): Promis
   const found = answer(cluster, question, causeOf);
   const [asked] = found.outcomes;
   const fixes = asked === undefined ? [] : fixesFor(cluster, inventory, asked.request);
-  const show = (observed?: ObservedCell) => print(cluster, found, fixes, options.output, observed);
+  const extra = (observed?: ObservedCell) => ({
+    ...(origins === undefined ? {} : { profile: origins }),
+    ...(observed === undefined ? {} : { observed }),
+  });
+  const show = (observed?: ObservedCell) => print(cluster, found, fixes, options.output, extra(observed));
   if (found.verdict !== 'reached') process.exitCode = EXIT.finding;
   if (options.prove !== true) return show();
   await withProof(cluster, options, connectionsOf(cluster, question), (comparison) => {
@@ -57,19 +62,23 @@ function connectionsOf({ services }: Cluster, { client, target }: Asked): Questi
   return target.addresses.map((to) => ({ from: client.host, to, port, protocol, isSticky }));
 }
 
+/** What is known beside the answer. */
+interface Extra {
+  readonly profile?: readonly FieldOrigin[];
+  readonly observed?: ObservedCell;
+}
+
 function print(
   cluster: Cluster,
   found: Answer,
   fixes: readonly Fix[],
   output: WhyOptions['output'],
-  observed: ObservedCell | undefined,
+  extra: Extra,
 ): void {
+  const { observed } = extra;
   switch (output) {
     case 'json': {
-      const json = answerJson(found, fixes);
-      process.stdout.write(
-        `${JSON.stringify(observed === undefined ? json : { ...json, observed }, null, 2)}\n`,
-      );
+      process.stdout.write(`${JSON.stringify({ ...answerJson(found, fixes), ...extra }, null, 2)}\n`);
       break;
     }
     case 'mermaid':

@@ -35,10 +35,19 @@ export function chooseProfile(inventory: Inventory, choice: ProfileChoice): Clus
   }
 }
 
+/** Who says a field, of those that files or the command line say: `x.yaml:3`, `--profile` or `--set`. */
+export function givenFields(inventory: Inventory, { profile, set = {} }: ProfileChoice): Map<string, string> {
+  const { spec, place } = baseOf(inventory.profiles, profile === undefined ? {} : { profile });
+  return new Map([
+    ...Object.keys(spec).map((field) => [field, place?.(['spec', field]) ?? '--profile'] as const),
+    ...Object.keys(set).map((field) => [field, '--set'] as const),
+  ]);
+}
+
 interface Base {
   readonly name: string;
   readonly spec: ProfileSpec;
-  readonly place?: () => string;
+  readonly place?: ProfileDocument['place'];
 }
 
 function baseOf(documents: readonly ProfileDocument[], { profile, detected = {} }: ProfileChoice): Base {

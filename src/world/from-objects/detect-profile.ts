@@ -1,31 +1,73 @@
-import { parse } from 'yaml';
-import type { ConfigMap, Node, Pod } from '../../kube/objects.ts';
-import type { Cloud, Network, ProfileSpec } from '../profile.ts';
+import { nameOf } from '../../kube/objects.ts';
+import { type Cloud, type ClusterProfile, type ProfileSpec, specOf } from '../profile.ts';
+import { detectKubeProxy } from './detect-kube-proxy.ts';
+import { detectNetwork } from './detect-network.ts';
+import type { ClusterSigns, Reading, Readings } from './signs.ts';
 
-/** What a running cluster tells of itself. */
-export interface ClusterSigns {
-  /** As the API server's /version says it, e.g. `v1.30.4-aliyun.1`. */
-  readonly gitVersion: string;
-  readonly nodes: readonly Node[];
-  /** Those of kube-system, where network plugins run. */
-  readonly systemPods: readonly Pod[];
-  /** ConfigMap kube-system/kube-proxy, as kubeadm and most clouds write it. */
-  readonly kubeProxy?: ConfigMap;
+export type { ClusterSigns, DaemonSet } from './signs.ts';
+
+/** A field of the profile of a running cluster, and how its value came about. */
+export interface FieldOrigin {
+  readonly field: keyof ProfileSpec;
+  readonly value: string;
+  readonly how: 'given' | 'detected' | 'assumed';
+  /** Who says it, the object it was read from, or why it is taken to be so. */
+  readonly from: string;
 }
 
-export interface Detected {
-  readonly spec: ProfileSpec;
-  /** How each field was found, for a person. */
-  readonly signs: readonly string[];
+/** The profile as far as the cluster tells it; {@link specOfReadings} for the values alone. */
+export function detectProfile(signs: ClusterSigns): Readings {
+  return {
+    ...detectCloud(signs),
+    ...detectVersion(signs),
+    ...detectNetwork(signs),
+    ...detectKubeProxy(signs),
+  };
 }
 
-/** Of DaemonSets that bring a network: what it is. */
-const NETWORKS_BY_PLUGIN: readonly (readonly [RegExp, Network])[] = [
-  [/^terway/, 'eni'],
-  [/^tke-eni-agent|^yangtse|^aws-node/, 'eni'],
-  [/^tke-bridge-agent|^kindnet/, 'vpc'],
-  [/^kube-flannel|^canal|^openvswitch|^weave/, 'tunnel'],
-];
+export const specOfReadings = (readings: Readings): ProfileSpec =>
+  Object.fromEntries(Object.entries(readings).map(([field, { value }]) => [field, value]));
+
+/**
+ * How each field of the profile that was chosen came about, in the order of the profile.
+ * @param given fields that files or the command line say, and where
+ */
+export function originsOf(
+  profile: ClusterProfile,
+  readings: Readings,
+  given: ReadonlyMap<string, string>,
+): FieldOrigin[] {
+  return Object.entries(specOf(profile)).map(([key, value]): FieldOrigin => {
+    const field = key as keyof ProfileSpec;
+    const shown = { field, value: String(value) };
+    const by = given.get(field);
+    if (by !== undefined) return { ...shown, how: 'given', from: by };
+    const read: Reading | undefined = readings[field];
+    if (read === undefined) return { ...shown, how: 'assumed', from: assumption(field, profile) };
+    const { from, walkedAs } = read;
+    return {
+      ...shown,
+      how: 'detected',
+      from: walkedAs === undefined ? from : `${from}; walked as ${walkedAs}`,
+    };
+  });
+}
+
+/** Why a field has its value where nothing tells. */
+function assumption(field: keyof ProfileSpec, { cloud }: ClusterProfile): string {
+  switch (field) {
+    case 'cloud':
+      return 'no node bears a sign of a cloud that is known';
+    case 'podCIDR':
+    case 'serviceCIDR':
+    case 'vpcCIDR':
+      return 'a range that holds the addresses there are';
+    case 'serviceProxy':
+      return 'nothing is seen to take its place';
+    default:
+      return `what ${cloud} has unless told otherwise`;
+  }
+}
 
 /** Of provider ids and labels of nodes: whose cloud it is. */
 const CLOUDS_BY_SIGN: readonly (readonly [RegExp, Cloud])[] = [
@@ -34,61 +76,34 @@ const CLOUDS_BY_SIGN: readonly (readonly [RegExp, Cloud])[] = [
   [/cce\.cloud\.com\/|^huaweicloud:/, 'cce'],
 ];
 
-/** The profile as far as the cluster tells it; what nobody tells has the cloud's default. */
-export function detectProfile({ gitVersion, nodes, systemPods, kubeProxy }: ClusterSigns): Detected {
-  const spec: Record<string, string | boolean> = {};
-  const signs: string[] = [];
-  const found = (key: string, value: string | boolean | undefined, sign: string) => {
-    if (value === undefined) return;
-    spec[key] = value;
-    signs.push(`${key} ${value}: ${sign}`);
-  };
-  const version = /^v?(\d+\.\d+)/.exec(gitVersion)?.[1];
-  found('kubernetesVersion', version, '/version of the API server');
-  const marks = nodes.flatMap(({ spec: node, metadata }) => [
-    node?.providerID ?? '',
-    ...Object.keys(metadata?.labels ?? {}),
-  ]);
-  const cloud = firstMatch(CLOUDS_BY_SIGN, marks);
-  found('cloud', cloud?.value, `nodes bear '${cloud?.sign}'`);
-  const owners = systemPods.flatMap(({ metadata }) =>
-    (metadata?.ownerReferences ?? []).map(({ name }) => name),
-  );
-  const network = firstMatch(NETWORKS_BY_PLUGIN, owners);
-  found('network', network?.value, `DaemonSet ${network?.sign}`);
-  for (const [key, value] of Object.entries(proxyFields(kubeProxy))) {
-    found(key, value, 'ConfigMap kube-system/kube-proxy');
+function detectCloud({ nodes }: ClusterSigns): Readings {
+  for (const [pattern, value] of CLOUDS_BY_SIGN) {
+    for (const node of nodes) {
+      const { providerID = '' } = node.spec ?? {};
+      const label = Object.keys(node.metadata?.labels ?? {}).find((key) => pattern.test(key));
+      const from = pattern.test(providerID) ? `spec.providerID ${providerID}` : label && `label ${label}`;
+      if (from !== undefined) return { cloud: { value, from: `Node ${nameOf(node)}, ${from}` } };
+    }
   }
-  return { spec, signs };
+  return {};
 }
 
-function firstMatch<T>(
-  table: readonly (readonly [RegExp, T])[],
-  signs: readonly string[],
-): { readonly value: T; readonly sign: string } | undefined {
-  for (const [pattern, value] of table) {
-    const sign = signs.find((one) => pattern.test(one));
-    if (sign !== undefined) return { value, sign };
+/** kube-proxy is of the kubelet's version on most clusters; the API server's where no node says one. */
+function detectVersion({ nodes, gitVersion }: ClusterSigns): Readings {
+  const versions = nodes.flatMap((node) => {
+    const version = /^v?(\d+\.\d+)/.exec(node.status?.nodeInfo?.kubeletVersion ?? '')?.[1];
+    return version === undefined ? [] : [[version, nameOf(node)] as const];
+  });
+  const counts = [...Map.groupBy(versions, ([version]) => version)];
+  const [most, ...others] = counts.sort(([, a], [, b]) => b.length - a.length);
+  if (most === undefined) {
+    const version = /^v?(\d+\.\d+)/.exec(gitVersion)?.[1];
+    return version === undefined
+      ? {}
+      : { kubernetesVersion: { value: version, from: '/version of the API server' } };
   }
-  return undefined;
-}
-
-/** Of a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1); an empty mode is iptables. */
-function proxyFields(kubeProxy: ConfigMap | undefined): Record<string, string | boolean | undefined> {
-  const text = kubeProxy?.data?.['config.conf'] ?? kubeProxy?.data?.config;
-  if (text === undefined) return {};
-  const config: unknown = parse(text);
-  if (typeof config !== 'object' || config === null) return {};
-  const { mode, clusterCIDR, detectLocalMode, iptables, ipvs, nftables } = config as Record<string, unknown>;
-  const proxyMode = mode === 'ipvs' || mode === 'nftables' ? mode : 'iptables';
-  const own = { iptables, ipvs, nftables }[proxyMode === 'ipvs' ? 'iptables' : proxyMode];
-  const masqueradeAll =
-    typeof own === 'object' && own !== null ? (own as Record<string, unknown>).masqueradeAll : undefined;
-  const isDetector = detectLocalMode === 'ClusterCIDR' || detectLocalMode === 'NodeCIDR';
-  return {
-    proxyMode,
-    podCIDR: typeof clusterCIDR === 'string' && clusterCIDR !== '' ? clusterCIDR.split(',')[0] : undefined,
-    masqueradeAll: typeof masqueradeAll === 'boolean' ? masqueradeAll : undefined,
-    detectLocal: isDetector ? detectLocalMode : undefined,
-  };
+  const [value, [first, ...rest]] = most;
+  const who = rest.length === 0 ? `Node ${first?.[1]}` : `Nodes ${first?.[1]} and ${rest.length} more`;
+  const mixed = others.map(([version, some]) => `; ${some.length} run ${version}`).join('');
+  return { kubernetesVersion: { value, from: `${who}, kubeletVersion${mixed}` } };
 }

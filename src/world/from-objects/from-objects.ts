@@ -27,7 +27,7 @@ import { AddressPool, type KnownNode, type KnownPod, machinesOf } from './machin
 import { plansOf } from './plans.ts';
 import { type ServiceView, viewServices } from './service-view.ts';
 
-export { chooseProfile, type ProfileChoice } from './choose-profile.ts';
+export { chooseProfile, givenFields, type ProfileChoice } from './choose-profile.ts';
 export {
   type IngressNote,
   type Inventory,
