@@ -99,7 +99,7 @@ function rule(run: () => Ruling, passage: Passage): Execution['ruling'] {
   } catch (error) {
     if (!(error instanceof Unmodelled)) throw error;
     passage.reason = 'unmodelled';
-    passage.note('unknown', error.message, error.rule);
+    passage.note('unknown', error.message, error.rule, error.place);
     return 'unknown';
   }
 }

@@ -14,9 +14,16 @@ const PLACES: readonly { readonly hook: HookName; readonly out: number; readonly
 
 /** IPVS at its hooks: `in` sends requests to a destination, `out` gives answers the virtual address back. */
 export function ipvsEntries(table: IpvsTable | undefined): HookEntries {
-  if (table === undefined || table.servers.length === 0) return { entries: [], tracks: false };
+  if (table === undefined || (table.servers.length === 0 && table.unmodelled === undefined)) {
+    return { entries: [], tracks: false };
+  }
   const servers = new Map(
     table.servers.map((server) => [`${transportOf(server.protocol)} ${server.endpoint}`, server]),
+  );
+  const marked = new Map(
+    (table.unmodelled ?? [])
+      .filter((line) => line.startsWith('-A'))
+      .map((line) => [Number(/ -f (\d+)/.exec(line)?.[1]), line] as const),
   );
   const entry = (hook: HookName, priority: number, run: (passage: Passage) => Ruling): HookEntry => ({
     hook,
@@ -27,7 +34,9 @@ export function ipvsEntries(table: IpvsTable | undefined): HookEntries {
   const entries = PLACES.flatMap((place) => [
     // Of two entries the later one is called first where priorities are the same; these never are.
     entry(place.hook, place.out, answer),
-    ...(place.in === undefined ? [] : [entry(place.hook, place.in, (passage) => request(servers, passage))]),
+    ...(place.in === undefined
+      ? []
+      : [entry(place.hook, place.in, (passage) => request(servers, marked, passage))]),
   ]);
   return { entries, tracks: true };
 }
@@ -74,7 +83,11 @@ function answerError(passage: Passage): Ruling {
 }
 
 /** ip_vs_in_hook. */
-function request(servers: ReadonlyMap<string, VirtualServer>, passage: Passage): Ruling {
+function request(
+  servers: ReadonlyMap<string, VirtualServer>,
+  marked: ReadonlyMap<number, string>,
+  passage: Passage,
+): Ruling {
   const { packet, state } = passage;
   if (packet.balanced || packet.quote !== undefined) return 'accept';
   const known = state.virtualConnections.find(
@@ -86,6 +99,11 @@ function request(servers: ReadonlyMap<string, VirtualServer>, passage: Passage):
       one.client.text === packet.source.text,
   );
   if (known !== undefined) return send(passage, known, 'as the connection before');
+  // One of a firewall mark is looked for first (ip_vs_service_find in net/netfilter/ipvs/ip_vs_ctl.c).
+  const byMark = packet.mark === 0 ? undefined : marked.get(packet.mark);
+  if (byMark !== undefined) {
+    throw new Unmodelled('a virtual server of a firewall mark is not modelled', `ipvsadm ${byMark}`);
+  }
   const server = servers.get(`${packet.protocol} ${endText(packet.destination, packet.destinationPort)}`);
   // Only what begins a connection is scheduled (sloppy_tcp is 0).
   if (server === undefined || (packet.content !== 'request' && packet.protocol !== 'udp')) return 'accept';

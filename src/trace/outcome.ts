@@ -60,6 +60,8 @@ export interface Step {
   readonly detail: string;
   /** The rule, route or entry as its tool prints it, with where it stands before it: `nft ip fairlead services: …`. */
   readonly rule?: string;
+  /** `file:line` of a rule that was read from a file. */
+  readonly place?: string;
   readonly changes: readonly Change[];
 }
 

@@ -43,10 +43,18 @@ export interface HostState {
 /** Thrown where a walk meets what is not modelled. */
 export class Unmodelled extends Error {
   readonly rule: string | undefined;
+  /** `file:line` of the rule. */
+  readonly place: string | undefined;
 
-  constructor(what: string, rule?: string) {
+  constructor(what: string, rule?: string, place?: string) {
     super(what);
     this.rule = rule;
+    this.place = place;
+  }
+
+  /** The same with the rule in which it was met, unless it knows one. */
+  in(rule: string, place: string | undefined): Unmodelled {
+    return this.rule === undefined ? new Unmodelled(this.message, rule, place) : this;
   }
 }
 
@@ -100,9 +108,15 @@ export class Passage {
   }
 
   /** Notes a step with all that has changed since the last one. */
-  note(kind: Step['kind'], detail: string, rule?: string): Step {
+  note(kind: Step['kind'], detail: string, rule?: string, place?: string): Step {
     const { changes } = this;
-    const step: Step = rule === undefined ? { kind, detail, changes } : { kind, detail, rule, changes };
+    const step: Step = {
+      kind,
+      detail,
+      ...(rule === undefined ? {} : { rule }),
+      ...(place === undefined ? {} : { place }),
+      changes,
+    };
     this.changes = [];
     this.steps.push(step);
     return step;

@@ -2,7 +2,16 @@ import type { Addr, Port } from '../ip/ip.ts';
 import { hostOf, type World } from '../world/world.ts';
 import { Choices } from './choices.ts';
 import { type Arrival, type Delivered, Journey, type Lost, type Refused } from './journey.ts';
-import type { DecidingStep, Hop, Outcome, Reason, Verdict, WalkEndpoint, WalkRequest } from './outcome.ts';
+import type {
+  DecidingStep,
+  Hop,
+  Outcome,
+  Reason,
+  Step,
+  Verdict,
+  WalkEndpoint,
+  WalkRequest,
+} from './outcome.ts';
 import { Packet } from './packet.ts';
 import { type Refusal, Unmodelled } from './passage.ts';
 import { type Stack, Stage } from './stack.ts';
@@ -62,8 +71,15 @@ class Walk {
     } catch (error) {
       if (!(error instanceof Unmodelled)) throw error;
       const host = this.#journey.hops.at(-1)?.host ?? this.#client.name;
-      const step = { kind: 'unknown', detail: error.message, changes: [] } as const;
-      const deciding = { host, step: error.rule === undefined ? step : { ...step, rule: error.rule } };
+      const { message: detail, rule, place } = error;
+      const step: Step = {
+        kind: 'unknown',
+        detail,
+        ...(rule === undefined ? {} : { rule }),
+        ...(place === undefined ? {} : { place }),
+        changes: [],
+      };
+      const deciding = { host, step };
       this.#journey.hops.at(-1)?.steps.push(deciding.step);
       return this.#found('unknown', 'unmodelled', deciding);
     }

@@ -15,6 +15,7 @@ import {
   type PortRange,
   Recent,
   Statistic,
+  type TcpFlags,
   TransportPorts,
   UnmodelledMatch,
 } from './rule.ts';
@@ -70,6 +71,11 @@ const MODULES: Readonly<Record<string, (options: readonly Option[]) => IptablesM
     if (option === undefined) return conntrackEnd(options);
     return Conntrack((option.values[0] ?? '').split(',') as ConntrackState[], option.not);
   },
+  state: (options) => {
+    const option = only(options, '--state');
+    const states = (option?.values[0] ?? '').split(',') as ConntrackState[];
+    return option && { ...Conntrack(states, option.not), module: 'state' };
+  },
   multiport,
   mark: (options) => {
     const option = only(options, '--mark');
@@ -106,14 +112,27 @@ function balancedTo(options: readonly Option[]): BalancedTo | undefined {
 }
 
 function transport(module: TransportPorts['module'], options: readonly Option[]): TransportPorts | undefined {
-  const ports: { source?: PortRange; destination?: PortRange } = {};
+  const ports: { source?: PortRange; destination?: PortRange; flags?: TcpFlags } = {};
   for (const option of options) {
+    const flags = module === 'tcp' && option.name === '--tcp-flags' ? flagsOf(option) : undefined;
     const range = rangeOf(option);
-    if (option.name === '--sport' && range !== undefined) ports.source = range;
+    if (flags !== undefined) ports.flags = flags;
+    else if (option.name === '--sport' && range !== undefined) ports.source = range;
     else if (option.name === '--dport' && range !== undefined) ports.destination = range;
     else return undefined;
   }
   return TransportPorts(module, ports);
+}
+
+const FLAGS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG'] as const;
+
+/** `--tcp-flags FIN,SYN,RST,ACK SYN`; ALL and NONE stand for lists, and iptables-save prints them as well. */
+function flagsOf({ values, not }: Option): TcpFlags | undefined {
+  const [among, set] = values.map((text) => {
+    if (text === 'ALL') return FLAGS;
+    return text === 'NONE' ? [] : text.split(',');
+  });
+  return values.length === 2 && among !== undefined && set !== undefined ? { among, set, not } : undefined;
 }
 
 function conntrackEnd(options: readonly Option[]): ConntrackEnd | undefined {

@@ -28,9 +28,11 @@ import { splitWords, WordReader } from './words.ts';
 
 /**
  * Reads what iptables-save (family 4) or ip6tables-save (family 6) prints; counters are not read. Throws {@link Fault} FE006
- * with the line that is no such thing; matches and targets that are not modelled become `Unmodelled…` nodes.
+ * with the line that is no such thing; matches and targets that are not modelled become `Unmodelled…` nodes, and so does
+ * the whole of a rule that cannot be read.
+ * @param file what it was read from, so that each rule bears its place
  */
-export function parseIptablesSave(text: string, family: Family): IptablesRuleset {
+export function parseIptablesSave(text: string, family: Family, file?: string): IptablesRuleset {
   const tables: { name: IptablesTableName; chains: Map<string, ChainParts> }[] = [];
   for (const [at, raw] of text.split('\n').entries()) {
     const line = raw.trim();
@@ -40,7 +42,7 @@ export function parseIptablesSave(text: string, family: Family): IptablesRuleset
       continue;
     }
     const table = tables.at(-1);
-    if (table === undefined) throw unreadable(at, line);
+    if (table === undefined) throw unreadable(at, line, file);
     if (line.startsWith(':')) {
       const [name = '', policy] = line.slice(1).split(' ');
       table.chains.set(name, {
@@ -52,8 +54,8 @@ export function parseIptablesSave(text: string, family: Family): IptablesRuleset
     // A line may open with the counters of its rule: [packets:bytes].
     const [, chain, rule] = /^(?:\[\d+:\d+\] )?-A (\S+) ?(.*)$/.exec(line) ?? [];
     const parts = table.chains.get(chain ?? '');
-    if (parts === undefined || rule === undefined) throw unreadable(at, line);
-    parts.lines.push(rule);
+    if (parts === undefined || rule === undefined) throw unreadable(at, line, file);
+    parts.lines.push({ rule, ...(file === undefined ? {} : { place: `${file}:${at + 1}` }) });
   }
   return IptablesRuleset(
     family,
@@ -63,20 +65,33 @@ export function parseIptablesSave(text: string, family: Family): IptablesRuleset
 
 interface ChainParts {
   readonly policy: 'ACCEPT' | 'DROP' | undefined;
-  readonly lines: string[];
+  readonly lines: { readonly rule: string; readonly place?: string }[];
 }
 
 function chainsOf(parts: ReadonlyMap<string, ChainParts>): IptablesChain[] {
   return Array.from(parts, ([name, { policy, lines }]) => {
-    const rules = lines.map((line) => parseIptablesRule(line, (chain) => parts.has(chain)));
+    const rules = lines.map(({ rule, ...where }) => ({
+      ...readRule(rule, (chain) => parts.has(chain)),
+      ...where,
+    }));
     return IptablesChain(name, rules, policy);
   });
 }
 
-function unreadable(at: number, line: string): Fault {
+/** A rule that cannot be read matters only to packets that come to it, so it keeps its place as it is. */
+function readRule(text: string, isChain: (name: string) => boolean): IptablesRule {
+  try {
+    return parseIptablesRule(text, isChain);
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    return IptablesRule([UnmodelledMatch(splitWords(text))]);
+  }
+}
+
+function unreadable(at: number, line: string, file: string | undefined): Fault {
   return new Fault(
     'FE006',
-    `line ${at + 1}: '${line}' is not what iptables-save prints`,
+    `${file === undefined ? 'line ' : `${file}:`}${at + 1}: '${line}' is not what iptables-save prints`,
     'pass its output whole',
   );
 }

@@ -1,4 +1,4 @@
-import type { IptablesMatch, IptablesRule, IptablesTarget, PortRange } from './rule.ts';
+import type { IptablesMatch, IptablesRule, IptablesTarget, PortRange, TcpFlags } from './rule.ts';
 import type { IptablesChain, IptablesRuleset, IptablesTable } from './ruleset.ts';
 
 /** The whole as iptables-restore takes it, in the form iptables-save prints (without its comments and counters). */
@@ -52,10 +52,12 @@ function printMatch(match: IptablesMatch): string {
         `-m ${match.module}`,
         ...(match.source === undefined ? [] : [printPorts('--sport', match.source)]),
         ...(match.destination === undefined ? [] : [printPorts('--dport', match.destination)]),
+        ...(match.flags === undefined ? [] : [printFlags(match.flags)]),
       ].join(' ');
     case 'AddrType':
       return `-m addrtype ${unless(match.not)}--${match.side}-type ${match.type}`;
     case 'Conntrack':
+      if (match.module === 'state') return `-m state ${unless(match.not)}--state ${match.states.join(',')}`;
       return `-m conntrack ${unless(match.not)}--ctstate ${match.states.join(',')}`;
     case 'ConntrackEnd': {
       const option = `ct${match.direction === 'original' ? 'orig' : 'repl'}${match.side === 'source' ? 'src' : 'dst'}`;
@@ -89,6 +91,9 @@ function printMatch(match: IptablesMatch): string {
 
 const printPorts = (option: string, ports: PortRange): string =>
   `${unless(ports.not)}${option} ${printRange(ports)}`;
+
+const printFlags = ({ among, set, not }: TcpFlags): string =>
+  `${unless(not)}--tcp-flags ${among.join(',')} ${set.length === 0 ? 'NONE' : set.join(',')}`;
 
 const printRange = ({ from, to }: Omit<PortRange, 'not'>): string =>
   from === to ? `${from}` : `${from}:${to}`;

@@ -5,6 +5,8 @@ export interface IptablesRule {
   readonly kind: 'IptablesRule';
   readonly matches: readonly IptablesMatch[];
   readonly target: IptablesTarget | undefined;
+  /** `file:line` of a rule that was read from a file; no part of what it does. */
+  readonly place?: string;
 }
 export const IptablesRule = (matches: readonly IptablesMatch[], target?: IptablesTarget): IptablesRule => ({
   kind: 'IptablesRule',
@@ -92,12 +94,22 @@ export interface Comment {
 }
 export const Comment = (text: string): Comment => ({ kind: 'Comment', text });
 
-/** `-m tcp --dport`: a port or a range of the transport header. Without ports it only says which header follows. */
+/**
+ * `-m tcp --dport`: a port or a range of the transport header, and `--tcp-flags`. Without any it only says which header
+ * follows.
+ */
 export interface TransportPorts {
   readonly kind: 'TransportPorts';
   readonly module: 'tcp' | 'udp' | 'sctp';
   readonly source?: PortRange;
   readonly destination?: PortRange;
+  readonly flags?: TcpFlags;
+}
+/** Of the flags of `among`, just those of `set` are up; `--syn` is a short form of it. */
+export interface TcpFlags {
+  readonly among: readonly string[];
+  readonly set: readonly string[];
+  readonly not: boolean;
 }
 /** Both ends included. */
 export interface PortRange {
@@ -127,11 +139,12 @@ export const AddrType = (side: AddrType['side'], type: string, not = false): Add
   not,
 });
 
-/** `-m conntrack --ctstate`. */
+/** `-m conntrack --ctstate`, or the older `-m state --state`. */
 export interface Conntrack {
   readonly kind: 'Conntrack';
   readonly states: readonly ConntrackState[];
   readonly not: boolean;
+  readonly module?: 'state';
 }
 export type ConntrackState = 'INVALID' | 'NEW' | 'RELATED' | 'ESTABLISHED' | 'UNTRACKED' | 'SNAT' | 'DNAT';
 export const Conntrack = (states: readonly ConntrackState[], not = false): Conntrack => ({

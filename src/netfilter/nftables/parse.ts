@@ -1,4 +1,5 @@
 import { Fault } from '../../fault/fault.ts';
+import { itemLines, lineOfSyntaxError } from '../json-lines.ts';
 import { asArray, asNumber, asObject, asText, isObject, type JsonObject } from './json.ts';
 import { parseKey, parseStatement, parseVerdict } from './parse-rule.ts';
 import { printNftKey } from './print.ts';
@@ -13,12 +14,15 @@ import {
   type NftSetFlag,
   NftTable,
 } from './ruleset.ts';
+import { UnmodelledStatement } from './statement.ts';
 
 /**
  * Reads what `nft -j list ruleset` (or `list table`) prints. Throws {@link Fault} FE006 if it is no such document;
- * statements that are not modelled become `Unmodelled…` nodes. Counters, handles and what dynamic sets hold are not read.
+ * statements that are not modelled become `Unmodelled…` nodes, and so does a rule or set that cannot be read. Counters,
+ * handles and what packets have put into sets are not read.
+ * @param file what it was read from, so that each rule bears its place
  */
-export function parseNftRuleset(text: string): NftRuleset {
+export function parseNftRuleset(text: string, file?: string): NftRuleset {
   const tables: TableParts[] = [];
   const tableOf = (object: JsonObject): TableParts => {
     const found = tables.find((one) => one.family === object.family && one.name === object.table);
@@ -26,22 +30,26 @@ export function parseNftRuleset(text: string): NftRuleset {
       throw new Fault('FE006', `no table ${object.table} before its parts`, 'list it whole');
     return found;
   };
-  for (const item of itemsOf(text)) {
+  const items = itemsOf(text, file);
+  const lines = file === undefined ? [] : itemLines(text);
+  for (const [at, item] of items.entries()) {
+    const where = file === undefined ? {} : { place: `${file}:${lines[at] ?? 1}` };
     const [[kind, body] = ['', undefined]] = Object.entries(item);
     if (!isObject(body)) continue;
     if (kind === 'table') tables.push(new TableParts(asText(body.family) as NftFamily, asText(body.name)));
     else if (kind === 'set' || kind === 'map') tableOf(body).addSet(parseSet(body));
     else if (kind === 'chain') tableOf(body).addChain(asText(body.name), parseHook(body));
-    else if (kind === 'rule') tableOf(body).addRule(asText(body.chain), parseRule(body));
+    else if (kind === 'rule') tableOf(body).addRule(asText(body.chain), { ...parseRule(body), ...where });
   }
   return NftRuleset(tables.map((table) => table.build()));
 }
 
-function itemsOf(text: string): JsonObject[] {
+function itemsOf(text: string, file: string | undefined): JsonObject[] {
   try {
     return asArray(asObject(JSON.parse(text)).nftables).map(asObject);
   } catch (error) {
-    throw new Fault('FE006', `this is not what nft -j prints: ${error}`, 'pass nft -j list ruleset', {
+    const where = file === undefined ? 'this' : `${file}:${lineOfSyntaxError(text, error)}: this`;
+    throw new Fault('FE006', `${where} is not what nft -j prints: ${error}`, 'pass nft -j list ruleset', {
       cause: error,
     });
   }
@@ -87,12 +95,28 @@ function parseHook(chain: JsonObject): NftHook | undefined {
   );
 }
 
+/** A rule that cannot be read matters only to packets that come to it, so it keeps its place as it is. */
 function parseRule(rule: JsonObject): NftRule {
   const comment = rule.comment === undefined ? undefined : asText(rule.comment);
-  return NftRule(asArray(rule.expr).map(parseStatement), comment);
+  try {
+    return NftRule(asArray(rule.expr ?? []).map(parseStatement), comment);
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    return NftRule([UnmodelledStatement(error.message, rule.expr)], comment);
+  }
 }
 
+/** So does a set. */
 function parseSet(set: JsonObject): NftSet {
+  try {
+    return readSet(set);
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    return NftSet(asText(set.name), typesOf(set.type), { unmodelled: error.message });
+  }
+}
+
+function readSet(set: JsonObject): NftSet {
   const key = typesOf(set.type);
   // A set with a timeout is filled by packets; nft 1.0 prints `dynamic` in its text alone.
   const dynamic = set.timeout !== undefined || flagsOf(set).includes('dynamic');

@@ -36,11 +36,27 @@ export function printAddChain(table: TableName, chain: NftChain): string {
   return `${name} { type ${type} hook ${hook} priority ${priority}; policy ${policy}; }`;
 }
 
+/** Throws for a rule with parts that are not modelled: it belongs to somebody else's table. */
 export function printAddRule(table: TableName, chain: string, rule: NftRule): string {
+  const foreign = unmodelledPart(rule.statements);
+  if (foreign !== undefined) throw new Error(`'${foreign}' is read, never written`);
   return `add rule ${table.family} ${table.name} ${chain} ${printNftRule(rule)}`;
 }
 
-/** A rule without the command before it, as `nft list` shows it. */
+/** The name of the first part that is not modelled. */
+function unmodelledPart(part: unknown): string | undefined {
+  if (typeof part !== 'object' || part === null) return undefined;
+  if ('kind' in part && (part.kind === 'UnmodelledStatement' || part.kind === 'UnmodelledExpression')) {
+    return 'name' in part ? String(part.name) : part.kind;
+  }
+  for (const value of Object.values(part)) {
+    const found = unmodelledPart(value);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** A rule without the command before it, as `nft list` shows it; what is not modelled stands there as `nft -j` has it. */
 export function printNftRule(rule: NftRule): string {
   const statements = rule.statements.map(printStatement).join(' ');
   return rule.comment === undefined ? statements : `${statements} comment ${quote(rule.comment)}`;
@@ -145,7 +161,7 @@ function printStatement(statement: NftStatement): string {
     case 'Counter':
       return 'counter';
     case 'UnmodelledStatement':
-      return unmodelled(statement.name);
+      return JSON.stringify(statement.json);
     default:
       return printVerdict(statement);
   }
@@ -225,7 +241,7 @@ function printExpression(expression: NftExpression): string {
     case 'AnonymousSet':
       return `{ ${expression.elements.map(printOperand).join(', ')} }`;
     case 'UnmodelledExpression':
-      return unmodelled(expression.name);
+      return JSON.stringify(expression.json);
   }
 }
 
@@ -236,8 +252,3 @@ const printMask = (mask: NftExpression): string =>
 
 /** nft strings have no escapes, so a quote cannot stand in one. */
 const quote = (text: string): string => `"${text.replaceAll('"', "'")}"`;
-
-/** What was read but is not modelled cannot be written back: it belongs to somebody else's table. */
-function unmodelled(name: string): never {
-  throw new Error(`'${name}' is read, never written`);
-}

@@ -60,6 +60,8 @@ export interface NftRule {
   readonly kind: 'NftRule';
   readonly statements: readonly NftStatement[];
   readonly comment?: string;
+  /** Where a rule that was read from a file stands there; no part of what it does. */
+  readonly place?: string;
 }
 export const NftRule = (statements: readonly NftStatement[], comment?: string): NftRule =>
   comment === undefined ? { kind: 'NftRule', statements } : { kind: 'NftRule', statements, comment };
@@ -96,6 +98,8 @@ export interface NftSet {
   readonly size?: number;
   /** By the key's canonical text, see `printKey`. */
   readonly elements: ReadonlyMap<string, NftElement>;
+  /** Why what a foreign set holds is not known; a walk that asks it says "unknown". */
+  readonly unmodelled?: string;
 }
 export type NftSetFlag = 'interval' | 'dynamic' | 'timeout' | 'constant';
 

@@ -7,8 +7,10 @@ import type {
   MultiPort,
   PortRange,
   Recent,
+  TcpFlags,
   TransportPorts,
 } from '../../netfilter/netfilter.ts';
+import type { Content } from '../packet.ts';
 import { type Passage, Unmodelled } from '../passage.ts';
 import { transportOf } from '../tuple.ts';
 import type { IpSetIndex } from './ip-set.ts';
@@ -132,14 +134,29 @@ function protocolTest(text: string, not: boolean): Test {
   return ({ packet }) => ((packet.content === 'error' ? 'icmp' : packet.protocol) === protocol) !== not;
 }
 
-function portsTest({ module, source, destination }: TransportPorts): Test {
+/** The flags that are up, for there is nothing else a packet could be in a conversation. */
+const FLAGS: Readonly<Record<Exclude<Content, 'error'>, readonly string[]>> = {
+  request: ['SYN'],
+  answer: ['SYN', 'ACK'],
+  confirm: ['ACK'],
+  reset: ['RST', 'ACK'],
+};
+
+function flagsTest({ among, set, not }: TcpFlags): (content: Content) => boolean {
+  const holds = (up: readonly string[]) => among.every((flag) => up.includes(flag) === set.includes(flag));
+  return (content) => content !== 'error' && holds(FLAGS[content]) !== not;
+}
+
+function portsTest({ module, source, destination, flags }: TransportPorts): Test {
+  const fits = flags === undefined ? () => true : flagsTest(flags);
   const within = (range: PortRange | undefined, port: number) =>
     range === undefined || (port >= range.from && port <= range.to) !== range.not;
   return ({ packet }) =>
     packet.content !== 'error' &&
     packet.protocol === module &&
     within(source, packet.sourcePort) &&
-    within(destination, packet.destinationPort);
+    within(destination, packet.destinationPort) &&
+    fits(packet.content);
 }
 
 function multiPortTest({ side, ranges, not }: MultiPort): Test {

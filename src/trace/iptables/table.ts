@@ -11,7 +11,7 @@ import type { HookEntries, HookEntry } from '../hook-entry.ts';
 import { type HookName, type Passage, type Ruling, Unmodelled } from '../passage.ts';
 import { IpSetIndex } from './ip-set.ts';
 import { type Sets, type Test, testsOf } from './match.ts';
-import { type Act, actOf, type Verdict } from './target.ts';
+import { type Act, actOf, onlyTells, type Verdict } from './target.ts';
 
 /** The built-in chains by the hook that calls them. */
 const CHAINS: Readonly<Record<HookName, string>> = {
@@ -140,7 +140,7 @@ class CompiledRule {
   constructor(title: string, rule: IptablesRule, sets: Sets) {
     this.#title = title;
     this.#rule = rule;
-    this.#tests = testsOf(rule.matches, sets);
+    this.#tests = onlyTells(rule) ? [() => false] : testsOf(rule.matches, sets);
     this.#act = rule.target === undefined ? undefined : actOf(rule.target);
   }
 
@@ -149,10 +149,10 @@ class CompiledRule {
       for (const test of this.#tests) if (!test(passage)) return undefined;
       const verdict = this.#act?.(passage);
       if (verdict === undefined && passage.changes.length === 0) return undefined;
-      passage.note('rule', wordOf(verdict, passage), this.text);
+      passage.note('rule', wordOf(verdict, passage), this.text, this.#rule.place);
       return verdict;
     } catch (error) {
-      if (error instanceof Unmodelled) throw new Unmodelled(error.message, error.rule ?? this.text);
+      if (error instanceof Unmodelled) throw error.in(this.text, this.#rule.place);
       throw error;
     }
   }

@@ -1,5 +1,5 @@
 import { type Addr, Endpoint } from '../../ip/ip.ts';
-import type { IptablesTarget } from '../../netfilter/netfilter.ts';
+import type { IptablesRule, IptablesTarget } from '../../netfilter/netfilter.ts';
 import { applyDestinationNat, applyMasquerade, applySourceNat } from '../nat.ts';
 import { type Passage, type Refusal, Unmodelled } from '../passage.ts';
 
@@ -85,8 +85,14 @@ function reject(how: string): Act {
   };
 }
 
-/** Targets that only tell somebody. */
-const TELLING: ReadonlySet<string> = new Set(['LOG', 'NFLOG', 'TRACE', 'AUDIT']);
+/** Targets that only tell somebody, or change what no rule, route or process here looks at. */
+const TELLING: ReadonlySet<string> = new Set(['LOG', 'NFLOG', 'TRACE', 'AUDIT', 'TCPMSS', 'CHECKSUM']);
+
+/** Whether it makes no difference if the rule holds: then what it asks need not be modelled. */
+export function onlyTells({ matches, target }: IptablesRule): boolean {
+  if (target?.kind !== 'UnmodelledTarget' || !TELLING.has(target.words[0] ?? '')) return false;
+  return !matches.some(({ kind }) => kind === 'Recent');
+}
 
 function foreign(words: readonly string[]): Act {
   const [name = ''] = words;

@@ -63,36 +63,39 @@ export class CompiledRule {
   /** `undefined` if the rule does not match or says nothing of where to go on. */
   run(passage: Passage): NftVerdict | undefined {
     let verdict: NftVerdict | undefined;
+    let at = 0;
     try {
-      for (const act of this.#acts) {
-        const result = act(passage);
+      for (; at < this.#acts.length; at++) {
+        const result = this.#acts[at]?.(passage) ?? 'next';
         if (result === 'next') continue;
         if (result !== 'break') verdict = result;
         break;
       }
     } catch (error) {
-      if (error instanceof Unmodelled) throw new Unmodelled(error.message, error.rule ?? this.text);
+      if (error instanceof Unmodelled && this.#isIdleAfter(at, passage)) return undefined;
+      if (error instanceof Unmodelled) throw error.in(this.text, this.#rule.place);
       throw error;
     }
     if (verdict === undefined && passage.changes.length === 0) return undefined;
     if (verdict?.kind === 'Drop') passage.reason ??= this.#table.dropReason;
-    passage.note('rule', wordOf(verdict, passage), this.text);
+    passage.note('rule', wordOf(verdict, passage), this.text, this.#rule.place);
     return verdict;
   }
 
+  /** Whether the rule does nothing, however its test that is not modelled comes out: another fails, or nothing follows. */
+  #isIdleAfter(at: number, passage: Passage): boolean {
+    const { statements } = this.#rule;
+    const unknown = statements[at];
+    if (unknown === undefined || !isTest(unknown)) return false;
+    const rest = statements.slice(at + 1);
+    if (rest.every(onlyTells)) return true;
+    return rest.some((one, index) => one.kind === 'Match' && fails(this.#acts[at + 1 + index], passage));
+  }
+
   get text(): string {
-    this.#text ??= `${this.#table.title} ${this.#chain}: ${printed(this.#rule)}`;
+    this.#text ??= `${this.#table.title} ${this.#chain}: ${printNftRule(this.#rule)}`;
     return this.#text;
   }
-}
-
-/** A rule that was read with parts that are not modelled cannot be printed. */
-function printed(rule: NftRule): string {
-  const foreign = rule.statements.find((one) => one.kind === 'UnmodelledStatement');
-  if (foreign !== undefined) return `${rule.comment ?? ''} … ${foreign.name} …`.trim();
-  return JSON.stringify(rule).includes('"kind":"Unmodelled')
-    ? (rule.comment ?? 'a rule')
-    : printNftRule(rule);
 }
 
 function wordOf(verdict: NftVerdict | undefined, { refusal }: Passage): string {
@@ -100,6 +103,25 @@ function wordOf(verdict: NftVerdict | undefined, { refusal }: Passage): string {
   if (verdict.kind === 'Drop') return refusal === undefined ? 'drop' : 'reject';
   const word = verdict.kind.toLowerCase();
   return verdict.kind === 'Jump' || verdict.kind === 'Goto' ? `${word} ${verdict.chain}` : word;
+}
+
+/** Of the statements that are not modelled, those that let a packet pass to the next one or end the rule. */
+const TESTS: ReadonlySet<string> = new Set(['limit', 'quota', 'ct count', 'xt']);
+
+const isTest = (statement: NftStatement): boolean =>
+  statement.kind === 'Match' || (statement.kind === 'UnmodelledStatement' && TESTS.has(statement.name));
+
+/** Statements that only tell somebody. */
+const onlyTells = (statement: NftStatement): boolean =>
+  statement.kind === 'Counter' || (statement.kind === 'UnmodelledStatement' && statement.name === 'log');
+
+function fails(act: Act | undefined, passage: Passage): boolean {
+  try {
+    return act?.(passage) === 'break';
+  } catch (error) {
+    if (error instanceof Unmodelled) return false;
+    throw error;
+  }
 }
 
 class StatementCompiler {
@@ -141,6 +163,7 @@ class StatementCompiler {
       case 'SetUpdate':
         return this.#setUpdate(statement);
       case 'UnmodelledStatement':
+        if (onlyTells(statement)) return () => 'next';
         return () => {
           throw new Unmodelled(`the statement '${statement.name}' is not modelled`);
         };
@@ -292,6 +315,8 @@ class StatementCompiler {
           : undefined;
     // Tracing and queueing change nothing of where a packet goes.
     if (key.kind === 'Meta' && (key.key === 'nftrace' || key.key === 'priority')) return () => 'next';
+    // Nor do options of TCP, such as the largest segment.
+    if (key.kind === 'UnmodelledExpression' && key.name === 'tcp option') return () => 'next';
     return (passage) => {
       if (set === undefined) throw new Unmodelled(`setting a ${key.kind} is not modelled`);
       const mark = read(passage);

@@ -7,6 +7,7 @@ import type {
   NftSet,
   NftVerdict,
 } from '../../netfilter/netfilter.ts';
+import { Unmodelled } from '../passage.ts';
 import { canonical, textOf, type Value } from './value.ts';
 
 /** Says whether a value is in a range or prefix. */
@@ -28,6 +29,8 @@ export class SetIndex {
   readonly name: string;
   /** Filled by packets as well. */
   readonly isDynamic: boolean;
+  /** See {@link NftSet.unmodelled}. */
+  readonly unmodelled: string | undefined;
   readonly #exact: readonly boolean[];
   readonly #entries = new Map<string, Entry[]>();
   readonly #hasIntervals: boolean;
@@ -35,6 +38,7 @@ export class SetIndex {
   constructor(set: NftSet) {
     this.name = set.name;
     this.isDynamic = set.flags.includes('dynamic');
+    this.unmodelled = set.unmodelled;
     const elements = [...set.elements.values()].map((element) => ({ element, parts: partsOf(element.key) }));
     this.#exact = set.key.map((_, at) => elements.every(({ parts }) => isExact(parts[at])));
     this.#hasIntervals = this.#exact.includes(false);
@@ -68,6 +72,9 @@ export class SetIndex {
 
   /** `undefined` if it is not there; `true` for an element of a plain set. */
   find(values: readonly Value[]): Held | true | undefined {
+    if (this.unmodelled !== undefined) {
+      throw new Unmodelled(`what the set '${this.name}' holds is not modelled (${this.unmodelled})`);
+    }
     const key = this.#keyOf(values);
     const entries = key === undefined ? undefined : this.#entries.get(key);
     if (entries === undefined) return undefined;

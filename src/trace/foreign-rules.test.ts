@@ -1,0 +1,136 @@
+/** Rules that were read from files: each names its place, and what is not modelled matters where a packet comes to it. */
+import { describe, expect, it } from 'vitest';
+import { portOf } from '../ip/ip.ts';
+import { parseIptablesSave, parseIpvsadmSave, parseNftRuleset } from '../netfilter/netfilter.ts';
+import type { PacketFilter } from '../world/world.ts';
+import { line, SERVER } from './line-fixture.ts';
+import { walk } from './trace.ts';
+
+const ask = (packetFilter: PacketFilter, port = 80, protocol: 'TCP' | 'UDP' = 'TCP') => {
+  const world = line({ middle: { packetFilter } });
+  const [outcome] = walk(world, { from: 'client', to: SERVER, port: portOf(port), protocol });
+  if (outcome === undefined) throw new Error('a walk has an outcome');
+  const { rule, place } = outcome.deciding?.step ?? {};
+  return { verdict: outcome.verdict, reason: outcome.reason, rule, place };
+};
+
+const iptables = (...rules: readonly string[]): PacketFilter => {
+  const text = ['*filter', ':FORWARD ACCEPT [0:0]', ...rules, 'COMMIT'].join('\n');
+  return { iptables: [parseIptablesSave(text, 4, 'n1/iptables-save.txt')] };
+};
+
+const nft = (...rules: readonly unknown[][]): PacketFilter => {
+  const where = { family: 'ip', table: 't' };
+  const base = { ...where, name: 'forward', type: 'filter', hook: 'forward', prio: 0, policy: 'accept' };
+  const items = [
+    { table: { family: 'ip', name: 't' } },
+    { chain: base },
+    ...rules.map((expr) => ({ rule: { ...where, chain: 'forward', expr } })),
+  ];
+  const text = `{"nftables": [\n${items.map((item) => JSON.stringify(item)).join(',\n')}\n]}`;
+  return { nftables: parseNftRuleset(text, 'n1/nft.json') };
+};
+
+const toPort = (port: number) => ({
+  match: { op: '==', left: { payload: { protocol: 'tcp', field: 'dport' } }, right: port },
+});
+const strange = { match: { op: '==', left: { osf: { key: 'name' } }, right: 'Linux' } };
+
+describe('rules of iptables', () => {
+  it('bear the line they stand at', () => {
+    expect(ask(iptables('-A FORWARD -p udp -j DROP', '-A FORWARD -p tcp -m tcp --dport 80 -j DROP'))).toEqual(
+      {
+        verdict: 'timeout',
+        reason: 'droppedByRule',
+        rule: 'iptables -t filter -A FORWARD -p tcp -m tcp --dport 80 -j DROP',
+        place: 'n1/iptables-save.txt:4',
+      },
+    );
+  });
+
+  it('that cannot be read matter to what comes to them, and keep their text', () => {
+    const rule = '-s 10.0.0.0/255.0.999.0 -p tcp -j DROP';
+    const filter = iptables('-A FORWARD -p udp -j ACCEPT', `-A FORWARD ${rule}`);
+    expect(ask(filter)).toEqual({
+      verdict: 'unknown',
+      reason: 'unmodelled',
+      rule: `iptables -t filter -A FORWARD ${rule}`,
+      place: 'n1/iptables-save.txt:4',
+    });
+    expect(ask(filter, 80, 'UDP').verdict).toBe('reached');
+  });
+
+  it('that only tell or trim segments matter to nobody', () => {
+    const clamp = '-p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu';
+    const log = '-p tcp -m limit --limit 3/min -j LOG --log-prefix "in "';
+    expect(ask(iptables(`-A FORWARD ${clamp}`, `-A FORWARD ${log}`)).verdict).toBe('reached');
+  });
+
+  it('ask flags of TCP, and states by the older module', () => {
+    const syn = '--tcp-flags FIN,SYN,RST,ACK SYN';
+    expect(ask(iptables(`-A FORWARD -p tcp -m tcp ${syn} -j DROP`)).verdict).toBe('timeout');
+    const others = iptables(
+      '-A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT',
+      `-A FORWARD -p tcp -m tcp ! ${syn} -j DROP`,
+    );
+    expect(ask(others).verdict).toBe('reached');
+  });
+});
+
+describe('rules of nftables', () => {
+  it('bear the line they stand at', () => {
+    expect(ask(nft([toPort(81), { drop: null }], [toPort(80), { drop: null }]))).toEqual({
+      verdict: 'timeout',
+      reason: 'droppedByRule',
+      rule: 'nft ip t forward: tcp dport 80 drop',
+      place: 'n1/nft.json:5',
+    });
+  });
+
+  it('matter only where all that is understood of them holds, wherever it stands', () => {
+    const filter = nft([strange, toPort(81), { drop: null }]);
+    expect(ask(filter).verdict).toBe('reached');
+    expect(ask(filter, 81)).toMatchObject({
+      verdict: 'unknown',
+      rule: 'nft ip t forward: {"osf":{"key":"name"}} "Linux" tcp dport 81 drop',
+      place: 'n1/nft.json:4',
+    });
+  });
+
+  it('matter to nobody where nothing follows what is not understood', () => {
+    const limit = { limit: { rate: 5, per: 'minute' } };
+    expect(ask(nft([toPort(80), limit, { log: { prefix: 'in' } }, { counter: null }])).verdict).toBe(
+      'reached',
+    );
+    expect(ask(nft([toPort(80), limit, { drop: null }])).verdict).toBe('unknown');
+  });
+
+  it('that cannot be read matter to what comes to them', () => {
+    const broken = { match: { op: '==', left: { payload: 'of an older nft' }, right: 1 } };
+    expect(ask(nft([broken, { drop: null }]))).toMatchObject({ verdict: 'unknown', place: 'n1/nft.json:4' });
+  });
+});
+
+describe('virtual servers of IPVS', () => {
+  it('that hang on a mark matter to packets that bear it', () => {
+    const ipvs = parseIpvsadmSave('-A -f 7 -s rr\n-a -f 7 -r 10.0.2.2:80 -m -w 1\n');
+    const [ruleset] = iptables().iptables ?? [];
+    if (ruleset === undefined) throw new Error('there is one');
+    const marks = (port: number) =>
+      parseIptablesSave(
+        `*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport ${port} -j MARK --set-xmark 0x7/0xffffffff\nCOMMIT\n`,
+        4,
+      );
+    // IPVS looks at what is for the host itself, and at what it sends.
+    const filter = (port: number) => ({ ipvs, iptables: [marks(port)] });
+    const to = (port: number) => {
+      const world = line({
+        middle: { packetFilter: filter(81), listeners: [{ protocol: 'TCP', port: portOf(port) }] },
+      });
+      const own = world.hosts.get('middle')?.interfaces[1]?.addresses[0]?.addr ?? SERVER;
+      return walk(world, { from: 'client', to: own, port: portOf(port), protocol: 'TCP' })[0]?.verdict;
+    };
+    expect(to(80)).toBe('reached');
+    expect(to(81)).toBe('unknown');
+  });
+});
