@@ -16,6 +16,7 @@ import {
   chooseProfile,
   clusterFrom,
   givenFields,
+  type IngressObject,
   inventoryOfCluster,
   parseManifests,
 } from '../world/from-objects/from-objects.ts';
@@ -29,6 +30,14 @@ const daemonSets: Resource = {
   singular: 'daemonset',
 };
 
+const ingresses: Resource = {
+  ...RESOURCES.services,
+  group: 'networking.k8s.io',
+  kind: 'Ingress',
+  plural: 'ingresses',
+  singular: 'ingress',
+};
+
 /** Where network plugins and kube-proxy keep their configuration. */
 const PLUGIN_NAMESPACES = ['kube-system', 'kube-flannel', 'calico-system', 'cilium'];
 
@@ -37,18 +46,25 @@ export async function readLiveCluster(options: InputOptions): Promise<Input> {
   const context = await readKubeconfig(options.kubeconfig, options.context);
   const client = new HttpKubeClient(context.connection);
   try {
-    const [nodes, pods, services, slices, signs, own] = await Promise.all([
+    const [nodes, pods, services, slices, ingress, signs, own] = await Promise.all([
       client.list<Node>(RESOURCES.nodes),
       client.list<Pod>(RESOURCES.pods),
       client.list<Service>(RESOURCES.services),
       client.list<EndpointSlice>(RESOURCES.endpointslices),
+      listIfThere<IngressObject>(client, ingresses),
       readSigns(client),
       configMap(client, PROFILE_NOTE.name),
     ]);
     const written = own?.data?.[PROFILE_NOTE.key];
     const manifests = written === undefined ? [] : parseManifests(`configmap/${PROFILE_NOTE.name}`, written);
     const inventory = inventoryOfCluster(
-      { nodes: nodes.items, pods: pods.items, services: services.items, slices: slices.items },
+      {
+        nodes: nodes.items,
+        pods: pods.items,
+        services: services.items,
+        slices: slices.items,
+        ingresses: ingress,
+      },
       manifests,
     );
     const readings = detectProfile({ ...signs, nodes: nodes.items });

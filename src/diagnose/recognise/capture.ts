@@ -42,16 +42,20 @@ const inRange: Recogniser = (situation) => {
   return undefined;
 };
 
+/** An Ingress that names the balancer, or whose own address it is and which listens there. */
 const ownedByIngress: Recogniser = (situation) => {
-  const { to } = situation.request;
+  const { to, port } = situation.request;
   const ids = situation.servicesAt(to).flatMap(([name]) => situation.cluster.balancerOf.get(name) ?? []);
-  const ingress = situation.cluster.ingresses.find(({ annotations }) =>
-    Object.values(annotations).some((value) => ids.includes(value)),
+  const ingress = situation.cluster.ingresses.find(
+    ({ annotations, addresses, ports }) =>
+      Object.values(annotations).some((value) => ids.includes(value)) ||
+      (ports.includes(port) && addresses.some((addr) => addr.equals(to))),
   );
   if (ingress === undefined) return undefined;
+  const kind = ingress.className === undefined ? '' : ` of class ${ingress.className}`;
   return recognised(
     'FL014',
-    `ingress/${ingress.name} is on the balancer of ${capturedBy(situation)}, whose address ${to} every node keeps for itself`,
+    `ingress/${ingress.name}${kind} is on the balancer of ${capturedBy(situation)}, whose address ${to} every node keeps for itself`,
   );
 };
 

@@ -21,15 +21,16 @@ import type { ClusterProfile } from '../profile.ts';
 import { serviceRules, withServiceRules } from '../service-rules.ts';
 import type { World } from '../world.ts';
 import { balancingOf, isMember } from './balancing.ts';
-import type { IngressNote, Inventory, Problem } from './inventory.ts';
+import type { IngressNote } from './ingress.ts';
+import type { Inventory, Problem } from './inventory.ts';
 import { expectedPorts } from './listeners.ts';
 import { AddressPool, type KnownNode, type KnownPod, machinesOf } from './machines.ts';
 import { plansOf } from './plans.ts';
 import { type ServiceView, viewServices } from './service-view.ts';
 
 export { chooseProfile, givenFields, type ProfileChoice } from './choose-profile.ts';
+export type { IngressNote, IngressObject } from './ingress.ts';
 export {
-  type IngressNote,
   type Inventory,
   inventoryOf,
   inventoryOfCluster,

@@ -12,6 +12,7 @@ import { RESOURCES, type Resource } from '../../kube/resources.ts';
 import { decodeStruct, TypeMismatch } from '../../kube/schema/decode.ts';
 import type { Json } from '../../kube/schema/json.ts';
 import { schemaOfKind } from '../../kube/schema/model.ts';
+import { type IngressNote, type IngressObject, ingressNote } from './ingress.ts';
 import {
   FAIRLEAD_API,
   type HostObject,
@@ -35,13 +36,6 @@ export interface ProfileDocument {
   readonly name: string;
   readonly spec: Readonly<Record<string, unknown>>;
   readonly place: (path?: FieldPath) => string;
-}
-
-/** An Ingress decides nothing about a packet; on whose balancer it is explains what becomes of one. */
-export interface IngressNote {
-  /** `namespace/name`. */
-  readonly name: string;
-  readonly annotations: Readonly<Record<string, string>>;
 }
 
 /** Ordinary objects by their kinds, with what a cloud knows. */
@@ -68,6 +62,8 @@ export interface ListedObjects {
   readonly pods: readonly Pod[];
   readonly services: readonly Service[];
   readonly slices: readonly EndpointSlice[];
+  /** None where the server has no such kind. */
+  readonly ingresses?: readonly IngressObject[];
 }
 
 /** What to add to the objects of a cluster from files: profiles and what the cloud knows. */
@@ -83,7 +79,8 @@ export function inventoryOfCluster(listed: ListedObjects, manifests: Iterable<Ma
     const kind = kinds.get(object);
     return kind === undefined ? files.place(object, path) : `${kind}/${keyOf(object as KubeObject)}`;
   };
-  return { ...files, ...listed, place };
+  const ingresses = (listed.ingresses ?? []).map((object) => ingressNote(object, namespaceOf(object)));
+  return { ...files, ...listed, ingresses: [...files.ingresses, ...ingresses], place };
 }
 
 /**
@@ -184,10 +181,7 @@ class Sorter {
   }
 
   #noteIngress({ value }: Manifest): void {
-    // Only its name and annotations count, so the rest may be of any version.
-    const { metadata } = value as KubeObject;
-    const name = `${metadata?.namespace || this.#namespace}/${metadata?.name ?? ''}`;
-    this.#ingresses.push({ name, annotations: metadata?.annotations ?? {} });
+    this.#ingresses.push(ingressNote(value as IngressObject, this.#namespace));
   }
 
   #decode<T extends KubeObject>(resource: Resource, manifest: Manifest): T {
