@@ -4,7 +4,7 @@
  */
 import { walk } from '../src/trace/trace.ts';
 import { addressesOf, CLIENTS, clusterOf } from '../test/trace/cluster.ts';
-import { report } from './report.ts';
+import { processorMs, report } from './report.ts';
 
 const BOUND = 20_000;
 const MILLISECONDS = 2000;
@@ -22,12 +22,8 @@ function measure(network: string, proxyMode: string): void {
   );
   const round = () => requests.reduce((sum, request) => sum + walk(cluster.world, request).length, 0);
   round();
-  const began = process.cpuUsage();
-  // The processor's time, so that whatever else the machine does is not counted.
-  const spent = () => {
-    const { user, system } = process.cpuUsage(began);
-    return (user + system) / 1000;
-  };
+  const began = processorMs();
+  const spent = () => processorMs() - began;
   let walks = 0;
   while (spent() < MILLISECONDS) walks += round();
   const perSecond = (walks / spent()) * 1000;

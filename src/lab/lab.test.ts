@@ -204,9 +204,7 @@ describe.each(CAGES)('a World in a cage of $name', ({ options }) => {
       const world = buildCluster({ profile, nodes, pods });
       const cage = await openCage(options);
       try {
-        const start = performance.now();
         await realise(world, cage);
-        expect(performance.now() - start).toBeLessThan(20_000);
         await startListeners(world, cage);
         const [first, last] = [hostOf(world, 'default/n1-0'), hostOf(world, 'default/n10-9')];
         const target = new Endpoint(addressOf(last), EIGHTY);

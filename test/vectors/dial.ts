@@ -4,6 +4,7 @@
  */
 import { createInterface } from 'node:readline';
 import type { Exec } from '../../src/exec/exec.ts';
+import { CLOCK } from '../../src/lab/clock-in-perl.ts';
 
 export interface Dial {
   readonly protocol: 'TCP' | 'UDP';
@@ -28,7 +29,7 @@ export async function dialAll(
   );
   const { stdout } = await exec.run({
     file: 'perl',
-    args: ['-e', DIALER, String(timeoutMs / 1000), String(crowd)],
+    args: ['-e', `${CLOCK}${DIALER}`, String(timeoutMs / 1000), String(crowd)],
     stdin: stdin.join(''),
     timeoutMs: 240_000,
   });
@@ -56,7 +57,7 @@ export async function startResponder(exec: Exec, name: string, at: readonly stri
 
 /** perl -e DIALER seconds crowd: a line of input is a dial, a line of output the number of a dial and what became of it. */
 const DIALER = String.raw`
-use strict; use Socket qw(:all); use IO::Select; use Errno; use Time::HiRes 'time'; use Fcntl;
+use strict; use Socket qw(:all); use IO::Select; use Errno; use Fcntl;
 my ($seconds, $crowd) = @ARGV;
 my (@waiting, %open);
 my $at = -1;
@@ -72,7 +73,7 @@ sub begin {
   if ($from) { bind($s, place($from, 0)) or die "bind $from: $!" }
   my $done = connect($s, place($host, $port));
   if (!$done && !$!{EINPROGRESS}) { print "$at ", ($!{ECONNREFUSED} ? 'refused' : $!{EPERM} ? 'silence' : "error $!"), "\n"; return }
-  $open{fileno $s} = { at => $at, tcp => $tcp, until => time + $seconds, again => time + $seconds / 3, s => $s };
+  $open{fileno $s} = { at => $at, tcp => $tcp, until => now() + $seconds, again => now() + $seconds / 3, s => $s };
   if ($tcp) { $writing->add($s); return }
   # EPERM: a rule of this host has dropped it. A rule that rejects it says so besides, by the error that comes next.
   if (!defined syswrite $s, "?\n" and !$!{EPERM}) { end($s, $!{ECONNREFUSED} ? 'refused' : "error $!"); return }
@@ -93,7 +94,7 @@ while (@waiting or %open) {
     chomp $line;
     end($s, $n ? $line : 'cut');
   }
-  my $now = time;
+  my $now = now();
   for my $c (values %open) {
     if ($c->{until} < $now) { end($c->{s}, 'silence'); next }
     # A crowd of datagrams fills the other end's buffer, and nobody but the sender makes up for one that was lost.

@@ -2,6 +2,7 @@ import { Fault } from '../../fault/fault.ts';
 import { Addr, type Port, portOf } from '../../ip/ip.ts';
 import { hostOf, type World } from '../../world/world.ts';
 import type { Cage } from '../cage.ts';
+import { CLOCK } from '../clock-in-perl.ts';
 import { ENTER } from '../namespaces-in-perl.ts';
 
 /** Who asks whom: what a walk is asked too, but for SCTP, which no responder speaks. */
@@ -56,7 +57,7 @@ export async function dialAll(
   const total = dials.reduce((sum, { times }) => sum + times, 0);
   const { stdout } = await cage.exec().run({
     file: 'perl',
-    args: ['-e', `${ENTER}${DIALER}`, String(timeoutMs / 1000), String(SIDE_BY_SIDE)],
+    args: ['-e', `${ENTER}${CLOCK}${DIALER}`, String(timeoutMs / 1000), String(SIDE_BY_SIDE)],
     stdin: lines.join(''),
     timeoutMs: 30_000 + timeoutMs * Math.ceil(total / SIDE_BY_SIDE + 1),
   });
@@ -86,7 +87,7 @@ function readAnswer(said: readonly string[]): Answer {
  * client's port and what the responder said.
  */
 const DIALER = String.raw`
-use strict; use Socket; use IO::Handle; use IO::Select; use Errno; use Time::HiRes 'time'; use Fcntl;
+use strict; use Socket; use IO::Handle; use IO::Select; use Errno; use Fcntl;
 my ($seconds, $limit) = @ARGV;
 my (@waiting, %open);
 my $number = 0;
@@ -109,7 +110,7 @@ sub begin {
   my $done = connect $s, sockaddr_in($port, inet_aton($host));
   if (!$done && !$!{EINPROGRESS}) { print "$number refused 0\n"; return }
   my ($own) = sockaddr_in(getsockname $s);
-  $open{fileno $s} = { number => $number, tcp => $tcp, until => time + $seconds, got => '', s => $s, port => $own };
+  $open{fileno $s} = { number => $number, tcp => $tcp, until => now() + $seconds, got => '', s => $s, port => $own };
   if ($tcp) { $writing->add($s); return }
   if (!defined syswrite $s, '?') { end($s, 'refused'); return }
   $reading->add($s);
@@ -133,6 +134,6 @@ while (@waiting or %open) {
     next if $n and $c->{tcp};
     end($s, told($c->{got}));
   }
-  my $now = time;
+  my $now = now();
   for my $c (values %open) { end($c->{s}, 'timeout') if $c->{until} < $now }
 }`;
