@@ -17,9 +17,13 @@ export interface Backend {
 }
 
 export interface Applied {
-  /** What was given to the kernel's tool; empty if nothing had changed. */
+  readonly changed: boolean;
+  /** What the kernel was given, in the words of its tool; empty if nothing had changed. */
   readonly transaction: string;
 }
+
+/** What was given to the tool as text. */
+export const appliedText = (transaction: string): Applied => ({ changed: transaction !== '', transaction });
 
 /** The kernel refused a transaction; none of it is in force. */
 export class SyncFailure extends Error {

@@ -8,7 +8,7 @@ import {
   printIptablesTransaction,
 } from '../netfilter/netfilter.ts';
 import { IptablesLedger, type NodeFacts, type ProxyConfig, type ServicePlan } from '../proxy/proxy.ts';
-import { type Applied, type Backend, SyncFailure } from './backend.ts';
+import { type Applied, appliedText, type Backend, SyncFailure } from './backend.ts';
 import { IptablesTool, withoutRules } from './iptables-tool.ts';
 
 const CANARY_TABLES = ['mangle', 'filter', 'nat'] as const;
@@ -46,7 +46,7 @@ export class IptablesBackend implements Backend {
   async apply(): Promise<Applied> {
     const done: string[] = [];
     for (const ledger of this.#ledgers) done.push(await this.#commit(ledger, ledger.transactions()));
-    return { transaction: done.join('') };
+    return appliedText(done.join(''));
   }
 
   /** Compares with what the kernel has, and writes what differs. */
@@ -70,7 +70,7 @@ export class IptablesBackend implements Backend {
       });
       done.push(await this.#commit(ledger, transactions));
     }
-    return { transaction: done.join('') };
+    return appliedText(done.join(''));
   }
 
   async intact(): Promise<boolean> {

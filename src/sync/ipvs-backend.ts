@@ -25,7 +25,7 @@ import {
   type ProxyConfig,
   type ServicePlan,
 } from '../proxy/proxy.ts';
-import { type Applied, type Backend, SyncFailure } from './backend.ts';
+import { type Applied, appliedText, type Backend, SyncFailure } from './backend.ts';
 import { IptablesTool, withoutRules } from './iptables-tool.ts';
 import type { IpvsSettings } from './ipvs-settings.ts';
 import { IpvsTool, keyOfRetired } from './ipvs-tool.ts';
@@ -200,7 +200,7 @@ export class IpvsBackend implements Backend {
     }
     for (const ledger of this.#ledgers) ledger.settle();
     await this.#bury();
-    return { transaction: done.join('') };
+    return appliedText(done.join(''));
   }
 
   /** A destination that is retiring still stands in the kernel, with weight 0, where a change may want it back. */

@@ -1,8 +1,9 @@
 import type { Exec } from '../exec/exec.ts';
 import {
   differenceOfTables,
-  type NftTransaction,
-  parseNftRuleset,
+  elementBatch,
+  loadingOf,
+  NftTransaction,
   printNftTransaction,
   replacementOf,
 } from '../netfilter/netfilter.ts';
@@ -14,16 +15,18 @@ import {
   TABLE_NAME,
 } from '../proxy/proxy.ts';
 import { type Applied, type Backend, SyncFailure } from './backend.ts';
+import type { NetlinkRelay } from './netlink-relay.ts';
+import { NftablesTool } from './nftables-tool.ts';
 
 const FAMILIES = { 4: 'ip', 6: 'ip6' } as const;
 
-/** The tables `ip fairlead` and `ip6 fairlead`, by nft(8). */
+/** The tables `ip fairlead` and `ip6 fairlead`, by nft(8) and, where a relay is given, by netlink. */
 export class NftablesBackend implements Backend {
-  readonly #exec: Exec;
+  readonly #tool: NftablesTool;
   readonly #ledgers: ReadonlyMap<'ip' | 'ip6', NftablesLedger>;
 
-  constructor(exec: Exec, node: NodeFacts, config: ProxyConfig) {
-    this.#exec = exec;
+  constructor(exec: Exec, node: NodeFacts, config: ProxyConfig, relay?: NetlinkRelay) {
+    this.#tool = new NftablesTool(exec, relay);
     const families = new Set(node.ips.map((ip) => ip.family));
     this.#ledgers = new Map(
       Array.from(families, (family) => [FAMILIES[family], new NftablesLedger(family, node, config)]),
@@ -40,8 +43,11 @@ export class NftablesBackend implements Backend {
       .map((problem) => problem.message);
   }
 
-  apply(): Promise<Applied> {
-    return this.#commit(Array.from(this.#ledgers.values(), (ledger) => ledger.transaction()));
+  async apply(): Promise<Applied> {
+    const transactions = Array.from(this.#ledgers.values(), (ledger) => ledger.transaction());
+    await told(transactions, () => this.#tool.commit(transactions));
+    this.#settle();
+    return new AppliedTransactions(transactions);
   }
 
   /**
@@ -49,19 +55,19 @@ export class NftablesBackend implements Backend {
    * few changes. A table that cannot be read, or that the difference does not fit, is replaced in one step.
    */
   async restore(): Promise<Applied> {
+    const transactions: NftTransaction[] = [];
     try {
-      return await this.#commit(await this.#adoption());
+      for (const [family, ledger] of this.#ledgers) transactions.push(await this.#adopt(family, ledger));
     } catch (error) {
-      const whole = Array.from(this.#ledgers.values(), (ledger) => replacementOf(ledger.table()));
-      return await this.#commit(whole, error);
+      return await this.#replaceAll(error);
     }
+    this.#settle();
+    return new AppliedTransactions(transactions);
   }
 
   async intact(): Promise<boolean> {
     for (const family of this.#ledgers.keys()) {
-      const args = ['list', 'chain', family, TABLE_NAME, 'nat-prerouting'];
-      const { code } = await this.#exec.run({ file: 'nft', args, accept: [0, 1] });
-      if (code !== 0) return false;
+      if (!(await this.#tool.hasChain(family, TABLE_NAME, 'nat-prerouting'))) return false;
     }
     return true;
   }
@@ -71,32 +77,74 @@ export class NftablesBackend implements Backend {
       `add table ${family} ${TABLE_NAME}`,
       `delete table ${family} ${TABLE_NAME}`,
     ]);
-    await this.#exec.run({ file: 'nft', args: ['-f', '-'], stdin: `${lines.join('\n')}\n` });
+    await this.#tool.nft(`${lines.join('\n')}\n`);
   }
 
-  async #adoption(): Promise<NftTransaction[]> {
-    const transactions: NftTransaction[] = [];
-    for (const [family, ledger] of this.#ledgers) {
-      const args = ['-j', 'list', 'table', family, TABLE_NAME];
-      const { code, stdout } = await this.#exec.run({ file: 'nft', args, accept: [0, 1] });
-      const [standing] = code === 0 ? parseNftRuleset(stdout).tables : [];
-      const table = ledger.table();
-      transactions.push(standing === undefined ? replacementOf(table) : differenceOfTables(standing, table));
-    }
-    return transactions;
+  /** The transaction that has made the kernel's table the ledger's. */
+  async #adopt(family: 'ip' | 'ip6', ledger: NftablesLedger): Promise<NftTransaction> {
+    const standing = await this.#tool.listed(family, TABLE_NAME);
+    const table = ledger.table();
+    const absent = standing === undefined;
+    const transaction = absent ? replacementOf(table) : differenceOfTables(standing, table);
+    if (absent && (await this.#tool.hasNetlink())) await this.#load(ledger);
+    else await this.#tool.commitWhole([transaction]);
+    return transaction;
   }
 
-  async #commit(transactions: readonly NftTransaction[], after?: unknown): Promise<Applied> {
-    const transaction = transactions.map(printNftTransaction).join('');
-    if (transaction !== '') {
-      try {
-        await this.#exec.run({ file: 'nft', args: ['-f', '-'], stdin: transaction, timeoutMs: 300_000 });
-      } catch (error) {
-        const cause = after === undefined ? error : new AggregateError([after, error], String(error));
-        throw new SyncFailure(transaction, cause);
-      }
-    }
+  /** Makes a table that is not there; packets meet it when its hooks are, which is the last step. */
+  async #load(ledger: NftablesLedger): Promise<void> {
+    const table = ledger.table();
+    const { frame, hooks } = loadingOf(table);
+    const elements = Array.from(
+      table.sets.values(),
+      (set) => ({ kind: 'AddElements', set, elements: [...set.elements.values()] }) as const,
+    );
+    const batch = elementBatch([NftTransaction(table, elements)]);
+    if (batch === undefined) return await this.#tool.nft(printNftTransaction(replacementOf(table)));
+    await this.#tool.nft(printNftTransaction(frame));
+    await this.#tool.send(batch);
+    await this.#tool.nft(printNftTransaction(hooks));
+  }
+
+  async #replaceAll(why: unknown): Promise<Applied> {
+    const whole = Array.from(this.#ledgers.values(), (ledger) => replacementOf(ledger.table()));
+    await told(whole, () => this.#tool.commitWhole(whole), why);
+    this.#settle();
+    return new AppliedTransactions(whole);
+  }
+
+  #settle(): void {
     for (const ledger of this.#ledgers.values()) ledger.settle();
-    return { transaction };
+  }
+}
+
+/** @param why what an attempt before failed by */
+async function told(
+  transactions: readonly NftTransaction[],
+  commit: () => Promise<void>,
+  why?: unknown,
+): Promise<void> {
+  try {
+    await commit();
+  } catch (error) {
+    const cause = why === undefined ? error : new AggregateError([why, error], String(error));
+    throw new SyncFailure(transactions.map(printNftTransaction).join(''), cause);
+  }
+}
+
+/** Transactions that are in force; as text only if somebody asks, since a large one takes its time to print. */
+class AppliedTransactions implements Applied {
+  readonly #transactions: readonly NftTransaction[];
+
+  constructor(transactions: readonly NftTransaction[]) {
+    this.#transactions = transactions;
+  }
+
+  get changed(): boolean {
+    return this.#transactions.some(({ changes }) => changes.length > 0);
+  }
+
+  get transaction(): string {
+    return this.#transactions.map(printNftTransaction).join('');
   }
 }

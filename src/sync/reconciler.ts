@@ -174,10 +174,9 @@ export class Reconciler {
   }
 
   #told(applied: Applied, services: number, whole: boolean, started: number): void {
-    if (applied.transaction === '') return;
+    if (!applied.changed) return;
     const ms = this.#parts.clock.now() - started;
-    const bytes = applied.transaction.length;
-    this.#parts.log.info(whole ? 'rules are whole' : 'rules changed', { services, bytes, ms });
+    this.#parts.log.info(whole ? 'rules are whole' : 'rules changed', { services, ms });
   }
 
   #report(backend: Backend, change: Replanned): void {

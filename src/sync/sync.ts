@@ -33,6 +33,7 @@ import { IpvsBackend } from './ipvs-backend.ts';
 import type { IpvsSettings } from './ipvs-settings.ts';
 import { requireIpvs } from './ipvs-tool.ts';
 import { ProxyMetrics } from './metrics.ts';
+import { NetlinkRelay } from './netlink-relay.ts';
 import { NftablesBackend } from './nftables-backend.ts';
 import { nodeFactsOf } from './node-facts.ts';
 import { Planner } from './planner.ts';
@@ -91,6 +92,7 @@ export function runProxy(options: ProxyOptions): RunningProxy {
     fieldSelector: `metadata.name=${options.nodeName}`,
   });
   const health = new HealthServers({ clock, metrics, log, healthCheckHost: listen.healthCheckHost });
+  const relay = mode === 'nftables' ? new NetlinkRelay(exec, log) : undefined;
   const reconciler = new Reconciler({
     planner,
     metrics,
@@ -101,7 +103,7 @@ export function runProxy(options: ProxyOptions): RunningProxy {
     exec,
     events: new EventRecorder({ client, component: 'fairlead-proxy', host: options.nodeName, log, clock }),
     intervals: { ...DEFAULT_INTERVALS, ...options.intervals },
-    makeBackend: (node) => makeBackend(mode, exec, node, config, options.ipvs),
+    makeBackend: (node) => makeBackend(mode, exec, node, config, { ipvs: options.ipvs, relay }),
   });
   subscribe();
   const listening = health.listen({ ...listen, mode });
@@ -133,6 +135,7 @@ export function runProxy(options: ProxyOptions): RunningProxy {
   async function run(): Promise<void> {
     try {
       if (mode === 'ipvs') await requireIpvs(exec, options.ipvs?.scheduler);
+      void relay?.ready();
       await listening;
       await Promise.all([services.synced, slices.synced, nodes.synced]);
       reconciler.nodeIs(facts(nodes.get(options.nodeName)));
@@ -142,7 +145,7 @@ export function runProxy(options: ProxyOptions): RunningProxy {
       if (!signal.aborted) throw error;
     } finally {
       for (const informer of [services, slices, nodes]) informer.stop();
-      await health.close();
+      await Promise.all([health.close(), relay?.close()]);
     }
   }
 }
@@ -160,9 +163,15 @@ function makeBackend(
   exec: Exec,
   node: NodeFacts,
   config: ProxyConfig,
-  ipvs: IpvsSettings = {},
+  own: BackendParts = {},
 ): Backend {
-  if (mode === 'nftables') return new NftablesBackend(exec, node, config);
+  if (mode === 'nftables') return new NftablesBackend(exec, node, config, own.relay);
   if (mode === 'iptables') return new IptablesBackend(exec, node, config);
-  return new IpvsBackend(exec, node, config, ipvs);
+  return new IpvsBackend(exec, node, config, own.ipvs);
+}
+
+/** What one mode has and the others do not. */
+interface BackendParts {
+  readonly ipvs?: IpvsSettings | undefined;
+  readonly relay?: NetlinkRelay | undefined;
 }

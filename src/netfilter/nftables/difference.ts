@@ -10,15 +10,18 @@ import {
 } from './print.ts';
 import type { NftChain, NftElement, NftRule, NftSet, NftTable } from './ruleset.ts';
 
-/** One step of a change; the kernel takes the steps of a transaction together or not at all. */
+/**
+ * One step of a change; the kernel takes the steps of a transaction together or not at all. Of a set whose elements come and
+ * go, name and types are meant.
+ */
 export type NftChange =
   | { readonly kind: 'ReplaceTable'; readonly table: NftTable }
   | { readonly kind: 'AddSet'; readonly set: NftSet }
   | { readonly kind: 'AddChain'; readonly chain: NftChain }
   | { readonly kind: 'FlushChain'; readonly chain: string }
   | { readonly kind: 'AddRule'; readonly chain: string; readonly rule: NftRule }
-  | { readonly kind: 'DeleteElements'; readonly set: string; readonly elements: readonly NftElement[] }
-  | { readonly kind: 'AddElements'; readonly set: string; readonly elements: readonly NftElement[] }
+  | { readonly kind: 'DeleteElements'; readonly set: NftSet; readonly elements: readonly NftElement[] }
+  | { readonly kind: 'AddElements'; readonly set: NftSet; readonly elements: readonly NftElement[] }
   | { readonly kind: 'DeleteChain'; readonly chain: string }
   | { readonly kind: 'DeleteSet'; readonly set: string };
 
@@ -56,7 +59,7 @@ export function differenceOfTables(before: NftTable, after: NftTable): NftTransa
     ...newChains.map((chain) => ({ kind: 'AddChain', chain }) as const),
     ...[...rewritten, ...oldChains].map(({ name }) => ({ kind: 'FlushChain', chain: name }) as const),
     ...[...newChains, ...rewritten].flatMap(addRules),
-    ...leaving.map((set) => deleteElements(set.name, [...set.elements.values()])),
+    ...leaving.map((set) => deleteElements(set, [...set.elements.values()])),
     ...elements.flatMap((one) => one.deletions),
     ...elements.flatMap((one) => one.additions),
     ...oldChains.map(({ name }) => ({ kind: 'DeleteChain', chain: name }) as const),
@@ -89,9 +92,9 @@ function printChange(table: TableName, change: NftChange): string[] {
     case 'AddRule':
       return [printAddRule(table, change.chain, change.rule)];
     case 'DeleteElements':
-      return printElements('delete', table, change.set, change.elements);
+      return printElements('delete', table, change.set.name, change.elements);
     case 'AddElements':
-      return printElements('add', table, change.set, change.elements);
+      return printElements('add', table, change.set.name, change.elements);
     case 'DeleteChain':
       return [`delete chain ${at} ${change.chain}`];
     case 'DeleteSet':
@@ -125,7 +128,7 @@ const sameRules = (one: NftChain, other: NftChain): boolean =>
 const addRules = (chain: NftChain): NftChange[] =>
   chain.rules.map((rule) => ({ kind: 'AddRule', chain: chain.name, rule }));
 
-const deleteElements = (set: string, elements: readonly NftElement[]): NftChange => ({
+const deleteElements = (set: NftSet, elements: readonly NftElement[]): NftChange => ({
   kind: 'DeleteElements',
   set,
   elements,
@@ -148,7 +151,7 @@ function elementChanges(
   }
   for (const [key, element] of after.elements) if (!before?.elements.has(key)) come.push(element);
   return {
-    deletions: gone.length === 0 ? [] : [deleteElements(after.name, gone)],
-    additions: come.length === 0 ? [] : [{ kind: 'AddElements', set: after.name, elements: come }],
+    deletions: gone.length === 0 ? [] : [deleteElements(after, gone)],
+    additions: come.length === 0 ? [] : [{ kind: 'AddElements', set: after, elements: come }],
   };
 }
