@@ -207,7 +207,7 @@ function startDaemons(
         node: node.name,
         nodeIP: node.address.text,
         ...(node.elastic === undefined ? {} : { externalIP: node.elastic.text }),
-        podCIDR: podRange(node).text,
+        podCIDR: podRange(node.name, node).text,
         network: nodeNetworkConfig(profile, node),
         clusterDns: dnsServiceAddress(profile).text,
         clusterDomain: CLUSTER_DOMAIN,

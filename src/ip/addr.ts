@@ -61,6 +61,16 @@ export class Addr {
     return this.value < other.value ? -1 : this.value > other.value ? 1 : 0;
   }
 
+  /**
+   * 32 bits that stand for the address where no more fit: an IPv4 address itself; of IPv6 a sum of its words, which tells
+   * apart whatever differs in the last 32 bits alone.
+   */
+  get word(): number {
+    if (this.family === 4) return this.u32;
+    const words = [96n, 64n, 32n, 0n].map((shift) => Number((this.value >> shift) & 0xffffffffn));
+    return words.reduce((sum, word) => (Math.imul(sum, 31) + word) >>> 0, 0);
+  }
+
   /** 127.0.0.0/8 (RFC 1122) or ::1 (RFC 4291). */
   get isLoopback(): boolean {
     return this.family === 4 ? this.u32 >>> 24 === 127 : this.value === 1n;

@@ -18,15 +18,12 @@ export class Mac {
   }
 
   /**
-   * A locally administered unicast address that holds an IPv4 address in its last four bytes (IEEE 802 local bit), so
-   * that an interface's MAC is a function of its address and forwarding tables can be written before it exists.
+   * A locally administered unicast address that holds an IPv4 address, or {@link Addr.word} of one of IPv6, in its last four
+   * bytes (IEEE 802 local bit), so that an interface's MAC is a function of its address and forwarding tables can be written
+   * before it exists.
    */
   static forAddr(addr: Addr, second = 0): Mac {
-    const bytes = [
-      0x02,
-      second & 0xff,
-      ...[24n, 16n, 8n, 0n].map((shift) => Number((addr.value >> shift) & 0xffn)),
-    ];
+    const bytes = [0x02, second & 0xff, ...[24, 16, 8, 0].map((shift) => (addr.word >>> shift) & 0xff)];
     return new Mac(bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':'));
   }
 

@@ -265,7 +265,7 @@ export class Journey {
     this.#enter(stack);
     this.#note('receive', `${packet} on ${port.name} of ${name}`);
     if (bridge === undefined) return this.#lose('noLink', `there is no bridge ${name}`);
-    if (stack.host.sysctls.bridgeNfCallIptables) return this.#filterSwitched(bridge, port, mac, packet);
+    if (stack.filtersSwitched(packet.family)) return this.#filterSwitched(bridge, port, mac, packet);
     if (mac === bridge.mac || mac === port.mac) return this.#receive(stack, bridge, packet);
     return this.#switchTo(bridge, port, mac, packet);
   }
@@ -313,8 +313,12 @@ export class Journey {
     return this.#cross(port, towards, packet);
   }
 
-  /** What comes up to IP (ip_rcv in net/ipv4/ip_input.c). */
+  /** What comes up to IP (ip_rcv in net/ipv4/ip_input.c, ip6_rcv_core in net/ipv6/ip6_input.c). */
   #receive(stack: Stack, input: StackInterface, packet: Packet): Arrival {
+    // IPv6 looks at these before any rule does, and never again.
+    const martian =
+      packet.family === 6 && input !== stack.loopback ? this.#martian(stack, input, packet) : undefined;
+    if (martian !== undefined) return martian;
     const passage = this.#passage('prerouting', stack, packet, { input });
     if (stack.hooks.prerouting.run(passage) === 'drop') return this.#stopped(stack, passage);
     // What the host sent itself still knows its way, and is not looked at again.
@@ -324,16 +328,11 @@ export class Journey {
 
   /** The routing decision for what came in (ip_route_input_slow in net/ipv4/route.c). */
   #route(stack: Stack, input: StackInterface, packet: Packet): Arrival {
-    const { source, destination } = packet;
-    const isMartian = (addr: Packet['source']) => addr.isLoopback && !routesLoopback(stack, addr);
-    if (isMartian(source) || source.isMulticast) {
-      return this.#lose('martianSource', `${source} cannot come in by ${input.name}`);
-    }
-    if (isMartian(destination)) {
-      return this.#lose('martianDestination', `${destination} cannot be reached by ${input.name}`);
-    }
+    const { source, destination, family } = packet;
+    const martian = family === 4 ? this.#martian(stack, input, packet) : undefined;
+    if (martian !== undefined) return martian;
     const way = stack.routing.find({ to: destination, from: source, mark: packet.mark });
-    const forwards = stack.host.sysctls.ipForward;
+    const forwards = stack.forwards(family);
     switch (way?.kind) {
       case 'local':
         return this.#judged(stack, input, packet) ?? this.#input(stack, input, packet);
@@ -347,11 +346,25 @@ export class Journey {
       default: {
         const reason = reasonOf(way);
         const detail = `no way to ${destination}`;
-        if (!forwards || packet.content === 'error') return this.#lose(reason, detail, way?.text);
+        // A host of IPv6 tells the sender even if it forwards nothing (ip6_pkt_discard in net/ipv6/route.c).
+        const tells = forwards || family === 6;
+        if (!tells || packet.content === 'error') return this.#lose(reason, detail, way?.text);
         const code = way === undefined ? 'net' : 'host';
         return this.#refuse(stack, packet, code, reason, detail, way?.text);
       }
     }
+  }
+
+  /** Addresses that cannot come by a link. */
+  #martian(stack: Stack, input: StackInterface, { source, destination }: Packet): Lost | undefined {
+    const isMartian = (addr: Packet['source']) => addr.isLoopback && !routesLoopback(stack, addr);
+    if (isMartian(source) || source.isMulticast) {
+      return this.#lose('martianSource', `${source} cannot come in by ${input.name}`);
+    }
+    if (isMartian(destination)) {
+      return this.#lose('martianDestination', `${destination} cannot be reached by ${input.name}`);
+    }
+    return undefined;
   }
 
   #judged(stack: Stack, input: StackInterface, packet: Packet): Lost | undefined {

@@ -2,15 +2,20 @@ import type { Addr } from '../ip/ip.ts';
 import type { StackInterface, Stage } from './stack.ts';
 
 /**
- * The Ethernet address of a neighbour: from the permanent entries, else whoever answers ARP on the link: every interface
- * there whose host has the address, on whichever of its interfaces (arp_ignore is 0). `undefined`: nobody.
+ * The Ethernet address of a neighbour: from the permanent entries, else whoever answers on the link. To ARP answers every
+ * interface whose host has the address, on whichever of its interfaces (arp_ignore is 0); to neighbour discovery only one that
+ * has it itself (ndisc_recv_ns in net/ipv6/ndisc.c). `undefined`: nobody.
  */
 export function resolve(stage: Stage, output: StackInterface, neighbour: Addr): string | undefined {
   const known = output.neighbours.get(neighbour.text);
   if (known !== undefined) return known;
   if (output.resolved.has(neighbour.text)) return output.resolved.get(neighbour.text);
   const ends = output.is.kind === 'vxlan' ? [] : endsBeyond(stage, output);
-  const mac = ends.find(({ stack }) => stack.routing.isLocal(neighbour))?.mac;
+  const has = ({ stack, is }: StackInterface) =>
+    neighbour.family === 4
+      ? stack.routing.isLocal(neighbour)
+      : is.addresses.some(({ addr }) => addr.equals(neighbour));
+  const mac = ends.find(has)?.mac;
   output.resolved.set(neighbour.text, mac);
   return mac;
 }

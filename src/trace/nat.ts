@@ -133,7 +133,7 @@ export function applySourceNat(passage: Passage, to: Passage['packet']['source']
 export function applyMasquerade(passage: Passage): Ruling {
   const { packet, output, nextHop, stack } = passage;
   if (packet.connection === undefined || output === undefined) return 'accept';
-  const address = stack.routing.sourceFor(output.name, nextHop ?? packet.destination);
+  const address = stack.routing.sourceFor(output.name, nextHop ?? packet.destination, packet.destination);
   if (address === undefined) return 'drop';
   applySourceNat(passage, address, packet.sourcePort);
   return 'accept';

@@ -1,4 +1,4 @@
-import type { Addr } from '../ip/ip.ts';
+import type { Addr, Family } from '../ip/ip.ts';
 import type { Connection } from './connection.ts';
 import { endText, type Transport, type Tuple } from './tuple.ts';
 
@@ -53,6 +53,10 @@ export class Packet implements Tuple {
     this.inner = more.inner;
   }
 
+  get family(): Family {
+    return this.source.family;
+  }
+
   /** Another host's kernel knows nothing of what this one noted (skb_scrub_packet in net/core/skbuff.c). */
   forget(): void {
     this.mark = 0;
@@ -67,7 +71,10 @@ export class Packet implements Tuple {
   }
 
   toString(): string {
-    const what = this.content === 'error' ? 'icmp error' : `${this.protocol} ${this.content}`;
+    const what =
+      this.content === 'error'
+        ? `${this.family === 4 ? 'icmp' : 'icmpv6'} error`
+        : `${this.protocol} ${this.content}`;
     return `${what} ${endText(this.source, this.sourcePort)} -> ${endText(this.destination, this.destinationPort)}`;
   }
 }

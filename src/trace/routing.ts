@@ -1,5 +1,6 @@
-import { Addr, bitsOf, Prefix } from '../ip/ip.ts';
-import { type Host, MAIN_TABLE, type RoutingRule } from '../world/world.ts';
+import { Addr, bitsOf, type Family, Prefix } from '../ip/ip.ts';
+import { familyOfRule, type Host, hasIpv6, MAIN_TABLE, type RoutingRule } from '../world/world.ts';
+import { sourceOfIpv6 } from './source-address.ts';
 
 /** Where the routing tables send an address. */
 export type Way = UnicastWay | LocalWay | DiscardWay;
@@ -41,6 +42,7 @@ const MAIN_PRIORITY = 32766;
 const DEFAULT_TABLE = 253;
 const LOOPBACK_NET = Prefix.parse('127.0.0.0/8');
 const LOOPBACK = Addr.parse('127.0.0.1');
+const LOOPBACK_6 = Addr.parse('::1');
 const EVERYBODY = Addr.parse('255.255.255.255');
 
 /** One table: routes by prefix length, longest first (net/ipv4/fib_trie.c does the same by a trie). */
@@ -79,17 +81,19 @@ function keyOf(addr: Addr, length: number): string | number {
  */
 export class Routing {
   readonly #tables = new Map<number, Table>();
-  readonly #rules: readonly RoutingRule[];
+  readonly #rules: Readonly<Record<Family, readonly RoutingRule[]>>;
   readonly #host: Host;
 
   constructor(host: Host) {
     this.#host = host;
-    this.#rules = [
-      ...host.routingRules,
-      { priority: 0, table: LOCAL_TABLE },
-      { priority: MAIN_PRIORITY, table: MAIN_TABLE },
-      { priority: MAIN_PRIORITY + 1, table: DEFAULT_TABLE },
-    ].sort((a, b) => a.priority - b.priority);
+    const rules = (family: Family) =>
+      [
+        ...host.routingRules.filter((rule) => familyOfRule(rule) === family),
+        { priority: 0, table: LOCAL_TABLE },
+        { priority: MAIN_PRIORITY, table: MAIN_TABLE },
+        { priority: MAIN_PRIORITY + 1, table: DEFAULT_TABLE },
+      ].sort((a, b) => a.priority - b.priority);
+    this.#rules = { 4: rules(4), 6: rules(6) };
     this.#addLoopback();
     for (const each of host.interfaces) {
       for (const { addr, length } of each.addresses) this.#addAddress(each.name, addr, length);
@@ -106,7 +110,7 @@ export class Routing {
 
   /** Throws nothing: no way at all is undefined. */
   find(flow: Flow): Way | undefined {
-    for (const rule of this.#rules) {
+    for (const rule of this.#rules[flow.to.family]) {
       if (!isFor(rule, flow)) continue;
       const way = this.#tables.get(rule.table)?.find(flow.to);
       if (way !== undefined) return way;
@@ -126,10 +130,12 @@ export class Routing {
   }
 
   /**
-   * The address a host takes for what leaves by an interface (inet_select_addr in net/ipv4/devinet.c): the first one of the
-   * interface, one beside the next hop before it; else the first one of any interface. Loopback addresses stay at home.
+   * The address a host takes for what leaves by an interface. IPv4 (inet_select_addr in net/ipv4/devinet.c): the first one of
+   * the interface, one beside the next hop before it; else the first one of any interface. IPv6 goes by the destination. Loopback
+   * addresses stay at home.
    */
-  sourceFor(interfaceName: string, nextHop: Addr): Addr | undefined {
+  sourceFor(interfaceName: string, nextHop: Addr, destination: Addr): Addr | undefined {
+    if (destination.family === 6) return sourceOfIpv6(this.#host, interfaceName, destination);
     const usable = (name: string | undefined) =>
       this.#host.interfaces
         .filter((each) => name === undefined || each.name === name)
@@ -150,7 +156,7 @@ export class Routing {
     const lo = this.#host.interfaces.find((each) => each.kind === 'loopback')?.name ?? 'lo';
     this.#addLocal(lo, Prefix.host(LOOPBACK), LOOPBACK);
     this.#addLocal(lo, LOOPBACK_NET, LOOPBACK);
-    this.#addLocal(lo, Prefix.parse('::1/128'), Addr.parse('::1'));
+    if (hasIpv6(this.#host)) this.#addLocal(lo, Prefix.host(LOOPBACK_6), LOOPBACK_6);
     this.#addBroadcast(LOOPBACK_NET.last);
     this.#addBroadcast(EVERYBODY);
   }
@@ -159,14 +165,12 @@ export class Routing {
     const prefix = Prefix.of(addr, length);
     this.#addLocal(name, Prefix.host(addr), addr);
     if (prefix.isHost) return;
-    const text = `${prefix} dev ${name} scope link src ${addr}`;
-    this.#table(MAIN_TABLE).add(prefix, {
-      kind: 'unicast',
-      interface: name,
-      via: undefined,
-      source: addr,
-      text,
-    });
+    // A route of IPv6 names no source: whoever sends by it chooses one.
+    const [source, text] =
+      addr.family === 4
+        ? [addr, `${prefix} dev ${name} scope link src ${addr}`]
+        : [undefined, `${prefix} dev ${name}`];
+    this.#table(MAIN_TABLE).add(prefix, { kind: 'unicast', interface: name, via: undefined, source, text });
     if (addr.family === 4 && length < 31) this.#addBroadcast(prefix.last);
   }
 

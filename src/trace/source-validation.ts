@@ -11,10 +11,12 @@ export interface Judgement {
 /**
  * Whether a host believes the source of what came in (fib_validate_source in net/ipv4/fib_frontend.c): its own address it
  * never does; with rp_filter the way back has to lead out where the packet came in. `undefined`: it does. The mark counts
- * for nothing here (src_valid_mark is 0), and the packet is looked at as PREROUTING has left it.
+ * for nothing here (src_valid_mark is 0), and the packet is looked at as PREROUTING has left it. IPv6 believes every source,
+ * its own addresses as well (ip6_rcv_finish and ip6_forward ask for none); who wants more has rules for it.
  */
 export function judgeSource(stack: Stack, input: StackInterface, packet: Packet): Judgement | undefined {
   const { source, destination } = packet;
+  if (source.family === 6) return undefined;
   const { rpFilter } = input;
   const { routing, host } = stack;
   if (rpFilter === 0 && host.routingRules.length === 0) {

@@ -1,4 +1,4 @@
-import type { Addr } from '../ip/ip.ts';
+import type { Addr, Family } from '../ip/ip.ts';
 import { type Host, hostOf, type Interface, type World } from '../world/world.ts';
 import { type Hook, hooksOf } from './hook.ts';
 import type { HookName } from './passage.ts';
@@ -18,7 +18,7 @@ export interface StackInterface {
   readonly peer: { readonly host: string; readonly interface: string } | undefined;
   /** The Ethernet addresses of the permanent neighbours, by address. */
   readonly neighbours: ReadonlyMap<string, string>;
-  /** What asking the link has found (ARP), by address; filled as it is asked. */
+  /** What asking the link has found (ARP, neighbour discovery), by address; filled as it is asked. */
   readonly resolved: Map<string, string | undefined>;
 }
 
@@ -64,6 +64,18 @@ export class Stack {
       neighbours: new Map(known.map(({ addr, mac }) => [addr.text, mac.text])),
       resolved: new Map(),
     };
+  }
+
+  /** Whether what comes in goes on to others (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding). */
+  forwards(family: Family): boolean {
+    const { ipForward, ipv6Forwarding } = this.host.sysctls;
+    return family === 4 ? ipForward : ipv6Forwarding === true;
+  }
+
+  /** Whether what a bridge switches passes the family's hooks. */
+  filtersSwitched(family: Family): boolean {
+    const { bridgeNfCallIptables, bridgeNfCallIp6tables } = this.host.sysctls;
+    return family === 4 ? bridgeNfCallIptables : bridgeNfCallIp6tables === true;
   }
 
   /** Whether a process takes what comes to this address and port. */

@@ -127,7 +127,7 @@ class Walk {
       case 'local':
         return { addr: way.source };
       case 'unicast': {
-        const addr = way.source ?? routing.sourceFor(way.interface, way.via ?? to);
+        const addr = way.source ?? routing.sourceFor(way.interface, way.via ?? to, to);
         return addr === undefined
           ? refuse('noRoute', `${name} has no address to send from`, way.text)
           : { addr };
@@ -291,7 +291,7 @@ function errorFor({ routing }: Stack, packet: Packet, code: Exclude<Refusal, 're
   const way = routing.find({ to: source, from: undefined, mark: 0 });
   const chosen =
     way?.kind === 'unicast'
-      ? (way.source ?? routing.sourceFor(way.interface, way.via ?? source))
+      ? (way.source ?? routing.sourceFor(way.interface, way.via ?? source, source))
       : way?.kind === 'local'
         ? way.source
         : undefined;

@@ -1,11 +1,11 @@
 import { Fault } from '../fault/fault.ts';
-import { Prefix } from '../ip/ip.ts';
-import type { NodeFacts, PodFacts } from './facts.ts';
+import { type Addr, Prefix } from '../ip/ip.ts';
+import { addressesOf, inFamily, type NodeAddresses, type NodeFacts, type PodFacts } from './facts.ts';
 import { ENI_TABLE, podRange, secondOf, secondPort, TUNNEL_MTU } from './node-host.ts';
 import type { ClusterProfile, Network } from './profile.ts';
 import {
   bareHost,
-  DEFAULT,
+  DEFAULT_OF,
   ETH0,
   hostAddress,
   loopback,
@@ -48,7 +48,8 @@ export interface PodAttachment {
 }
 
 /** As much of a profile as a pod's attachment depends on. */
-export type AttachmentProfile = Pick<ClusterProfile, 'network' | 'podCIDR'>;
+export type AttachmentProfile = Pick<ClusterProfile, 'network' | 'podCIDR'> &
+  Partial<Pick<ClusterProfile, 'secondary'>>;
 
 const NOTHING: Addition = { interfaces: [], routes: [], routingRules: [], neighbours: [] };
 
@@ -62,14 +63,14 @@ export function podName(pod: Pick<PodFacts, 'namespace' | 'name'>): string {
  * comes to the same. Throws {@link Fault} FE011 for an address the node cannot carry.
  */
 export function podAttachment(profile: AttachmentProfile, node: NodeFacts, pod: PodFacts): PodAttachment {
-  checkAddress(profile, node, pod);
+  const sides = sidesOf(profile, node, pod);
   const name = podName(pod);
   const end = podLinkName(pod.address);
   return {
-    pod: podHost(profile.network, node, pod),
+    pod: podHost(profile.network, node, pod, sides),
     link: { a: { host: node.name, interface: end }, b: { host: name, interface: ETH0 } },
     node: onNode(profile.network, pod, end),
-    router: onRouter(profile.network, node, pod),
+    router: onRouter(profile.network, node, sides),
   };
 }
 
@@ -148,36 +149,52 @@ function shrunk(host: Host, by: Addition): Host {
   };
 }
 
-function checkAddress({ network, podCIDR }: AttachmentProfile, node: NodeFacts, pod: PodFacts): void {
-  const range = network === 'eni' ? (node.podCIDR ?? podCIDR) : podRange(node);
-  if (range.contains(pod.address)) return;
-  throw new Fault(
-    'FE011',
-    `pod '${podName(pod)}' has the address ${pod.address}, which is not in ${range} of node '${node.name}'`,
-    'give it an address of its node',
-  );
+/** A pod in one family: its address, what its node has of the family, and the range of all pods. */
+interface Side {
+  readonly address: Addr;
+  readonly node: NodeAddresses;
 }
 
-function podHost(network: Network, node: NodeFacts, pod: PodFacts): Host {
+/** Throws {@link Fault} FE011 for an address that is not of its node's range. */
+function sidesOf(profile: AttachmentProfile, node: NodeFacts, pod: PodFacts): Side[] {
+  return addressesOf(pod).map((address) => {
+    const own = inFamily(node, address.family);
+    const all = [profile.podCIDR, profile.secondary?.podCIDR].find((one) => one?.family === address.family);
+    const range = profile.network === 'eni' ? (own?.podCIDR ?? all) : own && podRange(node.name, own);
+    if (own !== undefined && range?.contains(address)) return { address, node: own };
+    const what = `pod '${podName(pod)}' has the address ${address}`;
+    const where = own === undefined ? `of a family that node '${node.name}' has no address of` : '';
+    throw new Fault(
+      'FE011',
+      where === '' ? `${what}, which is not in ${range} of node '${node.name}'` : `${what}, ${where}`,
+      'give it an address of its node',
+    );
+  });
+}
+
+function podHost(network: Network, node: NodeFacts, pod: PodFacts, sides: readonly Side[]): Host {
   const name = podName(pod);
-  const bridged = network === 'vpc' ? podRange(node) : undefined;
-  const gateway = bridged === undefined ? POD_GATEWAY : nodePodAddress(bridged);
-  const mac = bridged === undefined ? macs.podLink(pod.address) : macs.own(gateway);
+  const ways = sides.map(({ address, node: own }) => {
+    const bridged = network === 'vpc' ? podRange(node.name, own) : undefined;
+    const gateway = bridged === undefined ? POD_GATEWAY[address.family] : nodePodAddress(bridged);
+    const at = bridged === undefined ? hostAddress(address) : { addr: address, length: bridged.length };
+    return { at, gateway };
+  });
+  const [first] = ways;
+  const mac = network === 'vpc' && first !== undefined ? macs.own(first.gateway) : macs.podLink(pod.address);
   const eth0: Veth = {
     kind: 'veth',
     name: ETH0,
     mac: macs.own(pod.address),
-    addresses: [
-      bridged === undefined ? hostAddress(pod.address) : { addr: pod.address, length: bridged.length },
-    ],
+    addresses: ways.map(({ at }) => at),
     ...mtuOf(network),
   };
   return {
     ...bareHost(name, 'pod'),
     netns: pod.netns ?? netnsOf(name),
     interfaces: [loopback(), eth0],
-    routes: [routeBy(DEFAULT, ETH0, { via: gateway })],
-    neighbours: [{ interface: ETH0, addr: gateway, mac }],
+    routes: ways.map(({ gateway }) => routeBy(DEFAULT_OF[gateway.family], ETH0, { via: gateway })),
+    neighbours: ways.map(({ gateway }) => ({ interface: ETH0, addr: gateway, mac })),
     listeners: pod.listeners ?? [],
   };
 }
@@ -189,14 +206,14 @@ function mtuOf(network: Network): { mtu?: number } {
 function onNode(network: Network, pod: PodFacts, name: string): Addition {
   const mac = macs.podLink(pod.address);
   const end: Veth = { kind: 'veth', name, mac, addresses: [], ...mtuOf(network) };
-  // A bridge's port: the neighbour is found by ARP, so that a pod that is gone is missed, as on a real bridge.
+  // A bridge's port: the neighbour is asked for, so that a pod that is gone is missed, as on a real bridge.
   if (network === 'vpc') return { ...NOTHING, interfaces: [{ ...end, bridge: POD_BRIDGE }] };
-  const own = Prefix.host(pod.address);
+  const addresses = addressesOf(pod);
   return {
     interfaces: [end],
-    routes: [routeBy(own, name)],
-    neighbours: [{ interface: name, addr: pod.address, mac: macs.own(pod.address) }],
-    routingRules: network === 'eni' ? eniRules(own) : [],
+    routes: addresses.map((addr) => routeBy(Prefix.host(addr), name)),
+    neighbours: addresses.map((addr) => ({ interface: name, addr, mac: macs.own(pod.address) })),
+    routingRules: network === 'eni' ? addresses.flatMap((addr) => eniRules(Prefix.host(addr))) : [],
   };
 }
 
@@ -209,10 +226,11 @@ function eniRules(own: Prefix): RoutingRule[] {
 }
 
 /** With `eni` and no range for the node, the VPC delivers each pod's address to the node's second interface. */
-function onRouter(network: Network, node: NodeFacts, pod: PodFacts): Addition {
-  if (network !== 'eni' || node.podCIDR !== undefined) return NOTHING;
-  return {
-    ...NOTHING,
-    routes: [routeBy(Prefix.host(pod.address), secondPort(node), { via: secondOf(node) })],
-  };
+function onRouter(network: Network, node: NodeFacts, sides: readonly Side[]): Addition {
+  const single = network === 'eni' ? sides.filter((side) => side.node.podCIDR === undefined) : [];
+  if (single.length === 0) return NOTHING;
+  const delivered = single.map((side) =>
+    routeBy(Prefix.host(side.address), secondPort(node), { via: secondOf(node.name, side.node) }),
+  );
+  return { ...NOTHING, routes: delivered };
 }

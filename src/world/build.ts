@@ -5,14 +5,16 @@ import { balancerHost, fabric, machineHost } from './fabric.ts';
 import {
   type BalancerFacts,
   controlPlaneAddress,
-  EXTERNAL_CLIENT,
+  externalClient,
+  inFamily,
   type MachineFacts,
+  type NodeAddresses,
   type NodeFacts,
   type PodFacts,
 } from './facts.ts';
 import { nodeHost, podRange } from './node-host.ts';
 import type { Forward } from './policy.ts';
-import type { ClusterProfile } from './profile.ts';
+import { type ClusterProfile, familyText, type Network, type Ranges, rangesOf } from './profile.ts';
 import { CONTROL_PLANE, EXTERNAL } from './wiring.ts';
 import type { Host, HostRole, World } from './world.ts';
 
@@ -36,7 +38,7 @@ export interface ClusterFacts {
  * contradict each other.
  */
 export function buildCluster(facts: ClusterFacts): World {
-  const { profile, vpcHosts = [], outside = [{ name: EXTERNAL, address: EXTERNAL_CLIENT }] } = facts;
+  const { profile, vpcHosts = [], outside = [externalClient(profile, EXTERNAL)] } = facts;
   const nodes = withSeconds(profile, facts.nodes);
   checkNodes(profile, nodes);
   const { controlPlane = { name: CONTROL_PLANE, address: controlPlaneAddress(profile) } } = facts;
@@ -62,37 +64,66 @@ export function buildCluster(facts: ClusterFacts): World {
 /** The nodes with what a network model needs and nobody has said: with `eni` an address for the second interface. */
 export function withSeconds(profile: ClusterProfile, nodes: readonly NodeFacts[]): NodeFacts[] {
   if (profile.network !== 'eni') return [...nodes];
-  return nodes.map((node, at) => ({ ...node, second: node.second ?? profile.vpcCIDR.last.plus(-2 - at) }));
+  const filled = (own: NodeAddresses, at: number): NodeAddresses => {
+    const ranges = rangesOf(profile).find(({ vpcCIDR }) => vpcCIDR.family === own.address.family);
+    return { ...own, second: own.second ?? (ranges ?? profile).vpcCIDR.last.plus(-2 - at) };
+  };
+  return nodes.map((node, at) => ({
+    ...node,
+    ...filled(node, at),
+    ...(node.dual === undefined ? {} : { dual: filled(node.dual, at) }),
+  }));
 }
 
-function checkNodes({ network, podCIDR, vpcCIDR }: ClusterProfile, nodes: readonly NodeFacts[]): void {
-  for (const [at, node] of nodes.entries()) {
-    if (!vpcCIDR.contains(node.address)) {
+function checkNodes(profile: ClusterProfile, nodes: readonly NodeFacts[]): void {
+  for (const ranges of rangesOf(profile)) {
+    const there = nodes.flatMap(({ name, ...node }) => {
+      const own = inFamily<NodeAddresses>(node, ranges.vpcCIDR.family);
+      return own === undefined ? [] : [{ name, own }];
+    });
+    checkSide(profile.network, ranges, there);
+  }
+  for (const { name, address } of nodes) {
+    if (rangesOf(profile).every(({ vpcCIDR }) => vpcCIDR.family !== address.family)) {
+      const what = `node '${name}' has the address ${address}, and the cluster has no ${familyText(address.family)}`;
+      throw new Fault('FE011', what, 'add the family to ipFamilies');
+    }
+  }
+}
+
+/** The nodes in one family. */
+function checkSide(
+  network: Network,
+  { podCIDR, vpcCIDR }: Ranges,
+  nodes: readonly { readonly name: string; readonly own: NodeAddresses }[],
+): void {
+  for (const [at, { name, own }] of nodes.entries()) {
+    if (!vpcCIDR.contains(own.address)) {
       throw new Fault(
         'FE011',
-        `node '${node.name}' has the address ${node.address}, which is not in the VPC ${vpcCIDR}`,
+        `node '${name}' has the address ${own.address}, which is not in the VPC ${vpcCIDR}`,
         'correct its InternalIP or the vpcCIDR',
       );
     }
-    const range = node.podCIDR;
+    const range = own.podCIDR;
     if (range === undefined) continue;
     if (!podCIDR.covers(range)) {
       throw new Fault(
         'FE011',
-        `node '${node.name}' has the podCIDR ${range}, which is not in the cluster's ${podCIDR}`,
+        `node '${name}' has the podCIDR ${range}, which is not in the cluster's ${podCIDR}`,
         'correct one of them',
       );
     }
-    const other = nodes.slice(0, at).find((each) => each.podCIDR?.overlaps(range));
+    const other = nodes.slice(0, at).find((each) => each.own.podCIDR?.overlaps(range));
     if (other !== undefined) {
       throw new Fault(
         'FE011',
-        `the podCIDR ${range} of node '${node.name}' overlaps that of '${other.name}'`,
+        `the podCIDR ${range} of node '${name}' overlaps that of '${other.name}'`,
         'choose ranges apart',
       );
     }
   }
-  if (network !== 'eni') for (const node of nodes) podRange(node);
+  if (network !== 'eni') for (const { name, own } of nodes) podRange(name, own);
 }
 
 function byName(hosts: readonly Host[]): Map<string, Host> {

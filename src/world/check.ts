@@ -1,4 +1,5 @@
 import { Fault } from '../fault/fault.ts';
+import { rangesOf } from './profile.ts';
 import type { Host, Interface, LinkEnd, World } from './world.ts';
 
 /**
@@ -35,6 +36,7 @@ function checkNamespaces(world: World): void {
 /** No two machines have one address, nor has one of them that of a Service or an elastic one. */
 function checkAddresses(world: World): void {
   const owners = new Map<string, string>();
+  const serviceRanges = rangesOf(world.profile).map(({ serviceCIDR }) => serviceCIDR);
   const claim = (addr: string, owner: string) => {
     const other = owners.get(addr);
     if (other !== undefined && other !== owner) {
@@ -49,9 +51,10 @@ function checkAddresses(world: World): void {
     // What a dummy holds, every node may hold: the addresses of Services and balancers under IPVS.
     const own = host.interfaces.filter((each) => each.kind !== 'dummy');
     for (const { addr } of own.flatMap((each) => each.addresses)) {
-      if (world.profile.serviceCIDR.contains(addr)) {
+      const service = serviceRanges.find((range) => range.contains(addr));
+      if (service !== undefined) {
         throw contradiction(
-          `'${host.name}' has the address ${addr} of the serviceCIDR ${world.profile.serviceCIDR}`,
+          `'${host.name}' has the address ${addr} of the serviceCIDR ${service}`,
           'move one of them',
         );
       }
@@ -59,7 +62,10 @@ function checkAddresses(world: World): void {
     }
     for (const policy of host.policies) {
       if (policy.kind !== 'elastic-addresses') continue;
-      for (const { elastic, inside } of policy.pairs) claim(elastic.text, `elastic address of ${inside}`);
+      for (const { elastic, inside } of policy.pairs) {
+        // An address that is reached from everywhere as it is, as those of IPv6 often are.
+        if (!elastic.equals(inside)) claim(elastic.text, `elastic address of ${inside}`);
+      }
     }
   }
 }

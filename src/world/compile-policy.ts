@@ -1,4 +1,4 @@
-import type { Addr, Prefix } from '../ip/ip.ts';
+import type { Addr, Family, Prefix } from '../ip/ip.ts';
 import {
   Accept,
   AddressValue,
@@ -29,7 +29,7 @@ import {
   Snat,
   Word,
 } from '../netfilter/netfilter.ts';
-import { compileBalance, wordOf } from './compile-balance.ts';
+import { addressType, compileBalance, nftFamily, wordOf } from './compile-balance.ts';
 import { DSTNAT, FILTER, MANGLE, RAW, SRCNAT } from './hook-priority.ts';
 import type * as policies from './policy.ts';
 
@@ -42,30 +42,35 @@ import type * as policies from './policy.ts';
 export function compilePolicy(policy: policies.Policy): NftTable {
   switch (policy.kind) {
     case 'source-check':
-      return table('fairlead-source-check', sourceCheck(policy));
+      return table(policy, 'fairlead-source-check', sourceCheck(policy));
     case 'elastic-addresses':
-      return table('fairlead-elastic', elasticChains(policy), elasticSets(policy));
+      return table(policy, 'fairlead-elastic', elasticChains(policy), elasticSets(policy));
     case 'masquerade':
-      return table('fairlead-masquerade', masquerade(policy));
+      return table(policy, 'fairlead-masquerade', masquerade(policy));
     case 'entry-mark':
-      return table('fairlead-entry-mark', entryMark(policy));
+      return table(policy, 'fairlead-entry-mark', entryMark(policy));
     case 'return-path':
-      return table('fairlead-return-path', returnPath(policy));
+      return table(policy, 'fairlead-return-path', returnPath(policy));
     case 'balance':
       return compileBalance(policy);
   }
 }
 
-function table(name: string, chains: readonly NftChain[], sets: readonly NftSet[] = []): NftTable {
-  return NftTable('ip', name, chains, sets);
+function table(
+  { family }: policies.Policy,
+  name: string,
+  chains: readonly NftChain[],
+  sets: readonly NftSet[] = [],
+): NftTable {
+  return NftTable(nftFamily(family), name, chains, sets);
 }
 
 const rule = (...statements: NftStatement[]): NftRule => NftRule(statements);
 const dropped = (...matches: NftStatement[]): NftRule => rule(...matches, Counter(), Drop());
 const entersBy = (name: string) => Match(Meta('iifname'), Word(name));
 const leavesBy = (name: string) => Match(Meta('oifname'), Word(name));
-const source = Payload('ip', 'saddr');
-const destination = Payload('ip', 'daddr');
+const source = (family: Family) => Payload(nftFamily(family), 'saddr');
+const destination = (family: Family) => Payload(nftFamily(family), 'daddr');
 
 /** In the form in which nft lists it: a set in the order of its addresses, and one element without braces. */
 function anyOf(prefixes: readonly Prefix[]): AnonymousSet | PrefixValue | AddressValue {
@@ -75,19 +80,22 @@ function anyOf(prefixes: readonly Prefix[]): AnonymousSet | PrefixValue | Addres
 }
 
 /** A rule a port, so that a drop names its port and what it may send from. */
-function sourceCheck({ owned }: policies.SourceCheck): NftChain[] {
+function sourceCheck({ family, owned }: policies.SourceCheck): NftChain[] {
   const rules = owned.map(({ interface: name, prefixes }) =>
-    dropped(entersBy(name), Match(source, anyOf(prefixes), '!=')),
+    prefixes.length === 0
+      ? dropped(entersBy(name))
+      : dropped(entersBy(name), Match(source(family), anyOf(prefixes), '!=')),
   );
   return [NftChain('prerouting', rules, NftHook('filter', 'prerouting', RAW))];
 }
 
-function elasticSets({ pairs, forwards = [] }: policies.ElasticAddresses): NftSet[] {
+function elasticSets({ family, pairs, forwards = [] }: policies.ElasticAddresses): NftSet[] {
+  const type = addressType(family);
   const addresses = (name: string, some: readonly Addr[]) =>
-    NftSet(name, ['ipv4_addr'], { elements: byKey(some.map((addr) => NftElement(AddressValue(addr)))) });
+    NftSet(name, [type], { elements: byKey(some.map((addr) => NftElement(AddressValue(addr)))) });
   const map = (name: string, some: readonly (readonly [Addr, Addr])[]) =>
-    NftSet(name, ['ipv4_addr'], {
-      value: ['ipv4_addr'],
+    NftSet(name, [type], {
+      value: [type],
       elements: byKey(some.map(([from, to]) => NftElement(AddressValue(from), AddressValue(to)))),
     });
   return [
@@ -114,13 +122,13 @@ function byKey(elements: readonly NftElement[]): Map<string, NftElement> {
   return new Map(elements.map((each) => [printNftElement(NftElement(each.key)), each]));
 }
 
-function elasticChains({ outside, forwards = [] }: policies.ElasticAddresses): NftChain[] {
+function elasticChains({ family, outside, forwards = [] }: policies.ElasticAddresses): NftChain[] {
   const cameByElastic = Match(Ct('status'), Word('dnat'));
   const isOriginal = Match(Ct('direction'), Word('original'));
   const isReply = Match(Ct('direction'), Word('reply'));
-  const toElsewhere = Match(destination, SetReference('elastic'), '!=');
-  const hasNoElastic = Match(source, SetReference('inside'), '!=');
-  const toElastic = Snat(Lookup(source, 'elastic-of'));
+  const toElsewhere = Match(destination(family), SetReference('elastic'), '!=');
+  const hasNoElastic = Match(source(family), SetReference('inside'), '!=');
+  const toElastic = Snat(Lookup(source(family), 'elastic-of'));
   const entersInside = outside.map((name) => Match(Meta('iifname'), Word(name), '!='));
   return [
     NftChain(
@@ -130,7 +138,10 @@ function elasticChains({ outside, forwards = [] }: policies.ElasticAddresses): N
     ),
     NftChain(
       'prerouting',
-      [rule(Dnat(Lookup(destination, 'inside-of'))), ...outside.flatMap((name) => forwarded(name, forwards))],
+      [
+        rule(Dnat(Lookup(destination(family), 'inside-of'))),
+        ...outside.flatMap((name) => forwarded(name, forwards)),
+      ],
       NftHook('nat', 'prerouting', DSTNAT),
     ),
     NftChain(
@@ -156,7 +167,7 @@ function forwarded(gate: string, forwards: readonly policies.Forward[]): NftRule
   return forwards.map(({ elastic, protocol, port, to }) =>
     rule(
       entersBy(gate),
-      Match(destination, AddressValue(elastic)),
+      Match(destination(elastic.family), AddressValue(elastic)),
       Match(Payload(wordOf(protocol), 'dport'), NumberValue(port)),
       Dnat(AddressValue(to.addr), { port: NumberValue(to.port) }),
     ),
@@ -177,8 +188,8 @@ function returnPath({ ways }: policies.ReturnPath): NftChain[] {
   return [NftChain('prerouting', rules, NftHook('filter', 'prerouting', MANGLE))];
 }
 
-function masquerade({ from, except }: policies.Masquerade): NftChain[] {
-  const matches = [Match(source, PrefixValue(from)), Match(destination, anyOf(except), '!=')];
+function masquerade({ family, from, except }: policies.Masquerade): NftChain[] {
+  const matches = [Match(source(family), PrefixValue(from)), Match(destination(family), anyOf(except), '!=')];
   return [
     NftChain(
       'postrouting',

@@ -1,14 +1,18 @@
 /**
  * What the network itself does to packets, beside routing: the VPC router's source check, elastic addresses, and the
- * masquerading of a network model. Each is one small value that says what holds; `compilePolicy` makes
+ * masquerading of a network model. Each is one small value that says what holds for one address family; `compilePolicy` makes
  * the nftables table of it that both the kernel and a walk run.
  */
-import type { Addr, Endpoint, Port, Prefix, Protocol } from '../ip/ip.ts';
+import type { Addr, Endpoint, Family, Port, Prefix, Protocol } from '../ip/ip.ts';
 
 export type Policy = SourceCheck | ElasticAddresses | Masquerade | EntryMark | ReturnPath | Balance;
 
+interface OfFamily {
+  readonly family: Family;
+}
+
 /** Drops what comes in by one of these interfaces from a source that is not listed beside it. */
-export interface SourceCheck {
+export interface SourceCheck extends OfFamily {
   readonly kind: 'source-check';
   readonly owned: readonly { readonly interface: string; readonly prefixes: readonly Prefix[] }[];
 }
@@ -19,7 +23,7 @@ export interface SourceCheck {
  * Whatever would have to be changed and has no elastic address is dropped, and so is what comes from outside to any
  * other address.
  */
-export interface ElasticAddresses {
+export interface ElasticAddresses extends OfFamily {
   readonly kind: 'elastic-addresses';
   readonly outside: readonly string[];
   readonly pairs: readonly { readonly elastic: Addr; readonly inside: Addr }[];
@@ -38,7 +42,7 @@ export interface Forward {
 }
 
 /** What goes out from `from` to anywhere but `except` takes an address of the interface it leaves by. */
-export interface Masquerade {
+export interface Masquerade extends OfFamily {
   readonly kind: 'masquerade';
   readonly from: Prefix;
   readonly except: readonly Prefix[];
@@ -48,7 +52,7 @@ export interface Masquerade {
  * Connections that come in by `entry` for an address of the host are marked, and what comes in by an interface whose
  * name begins with `pods` bears the mark of its connection; a rule of the host routes by it.
  */
-export interface EntryMark {
+export interface EntryMark extends OfFamily {
   readonly kind: 'entry-mark';
   readonly entry: string;
   readonly pods: string;
@@ -60,13 +64,13 @@ export interface EntryMark {
  * What answers a connection that came in by one of these interfaces goes back by it, although its destination lies
  * elsewhere; a rule of the host routes by the mark. So a balancer that leaves the client's address alone sees the answers.
  */
-export interface ReturnPath {
+export interface ReturnPath extends OfFamily {
   readonly kind: 'return-path';
   readonly ways: readonly { readonly interface: string; readonly mark: number }[];
 }
 
 /** What comes for an address of the host at one of these ports goes to one of the members, each with the same chance. */
-export interface Balance {
+export interface Balance extends OfFamily {
   readonly kind: 'balance';
   /** Without it the members see the balancer's address. */
   readonly keepClientAddress: boolean;

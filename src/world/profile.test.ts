@@ -3,9 +3,11 @@ import { parse } from 'yaml';
 import {
   apiServiceAddress,
   dnsServiceAddress,
+  familiesOf,
   isAtLeast,
   parseProfile,
   profileOf,
+  rangesOf,
   specOf,
 } from './profile.ts';
 
@@ -70,5 +72,25 @@ describe('a ClusterProfile', () => {
 
   it('refuses another kind', () => {
     expect(() => parseProfile({ apiVersion: 'v1', kind: 'Pod' })).toThrow(/v1 Pod is not a ClusterProfile/);
+  });
+
+  it('has the ranges of each family, in the order that is asked for', () => {
+    const dual = profileOf({ ipFamilies: 'IPv6,IPv4', podCIDR: '10.1.0.0/16' });
+    expect(rangesOf(dual).map(({ podCIDR }) => podCIDR.text)).toEqual(['fd00:172:16::/48', '10.1.0.0/16']);
+    expect(profileOf(specOf(dual))).toEqual(dual);
+    // As Kubernetes' own --cluster-cidr says it; what is left out has the default of the family.
+    expect(familiesOf(profileOf({ podCIDR: '10.1.0.0/16,fd01::/48' }))).toEqual([4, 6]);
+    expect(familiesOf(profileOf({ podCIDR: 'fd01::/48' }))).toEqual([6]);
+    expect(rangesOf(profileOf({ network: 'eni', ipFamilies: 'IPv4,IPv6' }))).toHaveLength(2);
+  });
+
+  it.each([
+    [{ ipFamilies: 'IPv4,IPv4' }, 'name one twice'],
+    [{ ipFamilies: 'v6' }, "'v6' is no IP family"],
+    [{ podCIDR: '10.1.0.0/16,10.2.0.0/16' }, 'two ranges of one family'],
+    [{ ipFamilies: 'IPv4', podCIDR: 'fd01::/48' }, 'a range is of IPv6'],
+    [{ ipFamilies: 'IPv6', serviceCIDR: 'fd00:172:16::/112' }, 'overlaps'],
+  ])('refuses families that contradict each other: %j', (spec, message) => {
+    expect(() => profileOf(spec)).toThrow(message);
   });
 });

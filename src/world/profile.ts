@@ -1,5 +1,5 @@
 import { Fault } from '../fault/fault.ts';
-import { type Addr, Prefix } from '../ip/ip.ts';
+import { type Addr, type Family, Prefix } from '../ip/ip.ts';
 
 export const CLOUDS = ['cce', 'ack', 'tke', 'generic'] as const;
 export const NETWORKS = ['tunnel', 'vpc', 'eni'] as const;
@@ -32,17 +32,23 @@ export interface KubernetesVersion {
   readonly minor: number;
 }
 
+/** The ranges of one address family. */
+export interface Ranges {
+  /** The addresses of all pods (the container CIDR); inside `vpcCIDR` with the network `eni`, apart from it otherwise. */
+  readonly podCIDR: Prefix;
+  readonly serviceCIDR: Prefix;
+  readonly vpcCIDR: Prefix;
+}
+
 /** The facts of a cluster that its objects do not tell. */
-export interface ClusterProfile {
+export interface ClusterProfile extends Ranges {
   readonly name: string;
   readonly cloud: Cloud;
   readonly network: Network;
   readonly proxyMode: ProxyMode;
   readonly kubernetesVersion: KubernetesVersion;
-  /** The addresses of all pods (the container CIDR); inside `vpcCIDR` with the network `eni`, apart from it otherwise. */
-  readonly podCIDR: Prefix;
-  readonly serviceCIDR: Prefix;
-  readonly vpcCIDR: Prefix;
+  /** The ranges of the other family, in a dual-stack cluster. */
+  readonly secondary?: Ranges;
   /** kube-proxy --masquerade-all */
   readonly masqueradeAll: boolean;
   readonly detectLocal: LocalDetector;
@@ -58,6 +64,9 @@ export interface ProfileSpec {
   readonly network?: string;
   readonly proxyMode?: string;
   readonly kubernetesVersion?: string;
+  /** `IPv4`, `IPv6`, or both with a comma between: the first is the cluster's primary one. */
+  readonly ipFamilies?: string;
+  /** One range, or one a family with a comma between, as Kubernetes' `--cluster-cidr` has it; so the two below. */
   readonly podCIDR?: string;
   readonly serviceCIDR?: string;
   readonly vpcCIDR?: string;
@@ -73,6 +82,7 @@ const FIELDS: readonly (keyof ProfileSpec)[] = [
   'network',
   'proxyMode',
   'kubernetesVersion',
+  'ipFamilies',
   'podCIDR',
   'serviceCIDR',
   'vpcCIDR',
@@ -103,9 +113,7 @@ export function profileOf(spec: ProfileSpec, name = 'default'): ClusterProfile {
     network,
     proxyMode: oneOf('proxyMode', spec.proxyMode ?? DEFAULTS[cloud].proxyMode, PROXY_MODES),
     kubernetesVersion: parseVersion(spec.kubernetesVersion ?? '1.33'),
-    podCIDR: Prefix.parse(spec.podCIDR ?? (network === 'eni' ? '192.168.64.0/18' : '172.16.0.0/16')),
-    serviceCIDR: Prefix.parse(spec.serviceCIDR ?? '10.247.0.0/16'),
-    vpcCIDR: Prefix.parse(spec.vpcCIDR ?? '192.168.0.0/16'),
+    ...rangesOfSpec(spec, network),
     masqueradeAll: spec.masqueradeAll === undefined ? masquerades : flag('masqueradeAll', spec.masqueradeAll),
     detectLocal: oneOf(
       'detectLocal',
@@ -115,21 +123,96 @@ export function profileOf(spec: ProfileSpec, name = 'default'): ClusterProfile {
     nodePortAddresses: parseAddresses(spec.nodePortAddresses ?? 'all'),
     serviceProxy: spec.serviceProxy ?? KUBE_PROXY,
   };
-  checkRanges(profile);
+  for (const ranges of rangesOf(profile)) checkRanges(network, ranges);
   return profile;
+}
+
+/** The ranges of each family, the primary one's first. */
+export function rangesOf(profile: Pick<ClusterProfile, keyof Ranges | 'secondary'>): readonly Ranges[] {
+  return profile.secondary === undefined ? [profile] : [profile, profile.secondary];
+}
+
+/** The cluster's families, the primary one first. */
+export const familiesOf = (profile: ClusterProfile): Family[] =>
+  rangesOf(profile).map(({ vpcCIDR }) => vpcCIDR.family);
+
+/** As Kubernetes spells it in `ipFamilies` and `addressType`. */
+export const familyText = (family: Family): 'IPv4' | 'IPv6' => (family === 4 ? 'IPv4' : 'IPv6');
+
+type RangeTexts = Readonly<Record<keyof Ranges, string>>;
+
+/** What a new cluster has; the ranges of IPv6 are unique local ones (RFC 4193) that read like those of IPv4. */
+const PLAIN_RANGES: Readonly<Record<Family, RangeTexts>> = {
+  4: { podCIDR: '172.16.0.0/16', serviceCIDR: '10.247.0.0/16', vpcCIDR: '192.168.0.0/16' },
+  6: { podCIDR: 'fd00:172:16::/48', serviceCIDR: 'fd00:10:247::/112', vpcCIDR: 'fd00:192:168::/48' },
+};
+const ENI_POD_RANGES: Readonly<Record<Family, string>> = {
+  4: '192.168.64.0/18',
+  6: 'fd00:192:168:4000::/50',
+};
+
+/** The families that are asked for, else those of the ranges that are given, else IPv4. */
+function rangesOfSpec(spec: ProfileSpec, network: Network): Ranges & Pick<ClusterProfile, 'secondary'> {
+  const given = {
+    podCIDR: listOf(spec.podCIDR),
+    serviceCIDR: listOf(spec.serviceCIDR),
+    vpcCIDR: listOf(spec.vpcCIDR),
+  };
+  const seen = [...new Set(Object.values(given).flatMap((some) => some.map(({ family }) => family)))];
+  const families = spec.ipFamilies === undefined ? seen : familiesOfText(spec.ipFamilies);
+  const [first = 4, second] = families;
+  const of = (family: Family): Ranges => {
+    const plain = PLAIN_RANGES[family];
+    const pick = (key: keyof Ranges, text: string) =>
+      given[key].find((one) => one.family === family) ?? Prefix.parse(text);
+    return {
+      podCIDR: pick('podCIDR', network === 'eni' ? ENI_POD_RANGES[family] : plain.podCIDR),
+      serviceCIDR: pick('serviceCIDR', plain.serviceCIDR),
+      vpcCIDR: pick('vpcCIDR', plain.vpcCIDR),
+    };
+  };
+  const foreign = seen.find((family) => family !== first && family !== second);
+  if (foreign !== undefined) {
+    throw new Fault(
+      'FE011',
+      `the ipFamilies are ${spec.ipFamilies}, and a range is of ${familyText(foreign)}`,
+      'add the family or leave out the range',
+    );
+  }
+  return second === undefined ? of(first) : { ...of(first), secondary: of(second) };
+}
+
+/** At most one range a family. */
+function listOf(text: string | undefined): Prefix[] {
+  const some = (text === undefined ? [] : text.split(',')).map((one) => Prefix.parse(one.trim()));
+  if (new Set(some.map(({ family }) => family)).size === some.length) return some;
+  throw new Fault('FE006', `'${text}' holds two ranges of one family`, 'write one a family');
+}
+
+function familiesOfText(text: string): Family[] {
+  const some = text
+    .split(',')
+    .map((one) => (oneOf('IP family', one.trim(), ['IPv4', 'IPv6']) === 'IPv4' ? 4 : 6));
+  if (new Set(some).size === some.length) return some;
+  throw new Fault('FE006', `the ipFamilies '${text}' name one twice`, 'write IPv4, IPv6 or IPv4,IPv6');
 }
 
 /** The spec that {@link profileOf} reads the profile back from; what `--set` is laid over and what daemons are given. */
 export function specOf(profile: ClusterProfile): Required<ProfileSpec> {
   const { cloud, network, proxyMode, masqueradeAll, detectLocal, nodePortAddresses, serviceProxy } = profile;
+  const textOf = (key: keyof Ranges) =>
+    rangesOf(profile)
+      .map((ranges) => ranges[key].text)
+      .join(',');
   return {
     cloud,
     network,
     proxyMode,
     kubernetesVersion: versionText(profile.kubernetesVersion),
-    podCIDR: profile.podCIDR.text,
-    serviceCIDR: profile.serviceCIDR.text,
-    vpcCIDR: profile.vpcCIDR.text,
+    ipFamilies: familiesOf(profile).map(familyText).join(','),
+    podCIDR: textOf('podCIDR'),
+    serviceCIDR: textOf('serviceCIDR'),
+    vpcCIDR: textOf('vpcCIDR'),
     masqueradeAll,
     detectLocal,
     nodePortAddresses: addressesText(nodePortAddresses),
@@ -198,7 +281,7 @@ export function dnsServiceAddress(profile: ClusterProfile): Addr {
   return serviceCIDR.size > 0x30an ? serviceCIDR.at(0x30a) : serviceCIDR.at(10);
 }
 
-function checkRanges({ network, podCIDR, serviceCIDR, vpcCIDR }: ClusterProfile): void {
+function checkRanges(network: Network, { podCIDR, serviceCIDR, vpcCIDR }: Ranges): void {
   const apart = (a: [string, Prefix], b: [string, Prefix]) => {
     if (!a[1].overlaps(b[1])) return;
     throw new Fault(

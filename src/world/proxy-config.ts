@@ -1,5 +1,5 @@
 import { DEFAULT_CONFIG, type DetectLocal, type ProxyConfig } from '../proxy/proxy.ts';
-import type { ClusterProfile } from './profile.ts';
+import { type ClusterProfile, rangesOf } from './profile.ts';
 import { POD_BRIDGE, POD_LINK } from './wiring.ts';
 
 /** What a cluster's profile says about its kube-proxy. */
@@ -9,14 +9,15 @@ export function proxyConfigOf(profile: ClusterProfile): ProxyConfig {
     masqueradeAll: profile.masqueradeAll,
     detectLocal: detectorOf(profile),
     nodePortAddresses: profile.nodePortAddresses,
-    serviceCIDRs: [profile.serviceCIDR],
+    serviceCIDRs: rangesOf(profile).map(({ serviceCIDR }) => serviceCIDR),
   };
 }
 
-function detectorOf({ detectLocal, podCIDR }: ClusterProfile): DetectLocal {
+function detectorOf(profile: ClusterProfile): DetectLocal {
+  const { detectLocal } = profile;
   switch (detectLocal) {
     case 'ClusterCIDR':
-      return { mode: detectLocal, prefixes: [podCIDR] };
+      return { mode: detectLocal, prefixes: rangesOf(profile).map(({ podCIDR }) => podCIDR) };
     case 'BridgeInterface':
       return { mode: detectLocal, bridge: POD_BRIDGE };
     case 'InterfaceNamePrefix':

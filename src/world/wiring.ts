@@ -1,5 +1,5 @@
-import { Addr, Mac, Prefix } from '../ip/ip.ts';
-import type { ClusterProfile } from './profile.ts';
+import { Addr, type Family, Mac, Prefix } from '../ip/ip.ts';
+import type { ClusterProfile, Ranges } from './profile.ts';
 import {
   type Host,
   type HostRole,
@@ -27,13 +27,23 @@ export const ROUTER = 'router';
 export const EXTERNAL = 'external';
 export const CONTROL_PLANE = 'control-plane';
 
-/** The next hop of a pod on a routed link: it only has to exist in the pod's neighbour table (RFC 3927 address). */
-export const POD_GATEWAY = Addr.parse('169.254.1.1');
+/** The next hop of a pod on a routed link: it only has to exist in the pod's neighbour table (RFC 3927, RFC 4291 2.5.6). */
+export const POD_GATEWAY: Readonly<Record<Family, Addr>> = {
+  4: Addr.parse('169.254.1.1'),
+  6: Addr.parse('fe80::1'),
+};
+/** Where a default route of IPv4 leads. */
 export const DEFAULT = Prefix.parse('0.0.0.0/0');
+export const DEFAULT_OF: Readonly<Record<Family, Prefix>> = { 4: DEFAULT, 6: Prefix.parse('::/0') };
 
-/** The VPC router's address, the next hop of every machine of the VPC. */
-export function vpcGateway(profile: ClusterProfile): Addr {
-  return profile.vpcCIDR.at(1);
+/** The VPC router's address of a family, the next hop of every machine of the VPC. */
+export function vpcGateway({ vpcCIDR }: Ranges): Addr {
+  return vpcCIDR.at(1);
+}
+
+/** The Ethernet address of every port of the router: each port is a link of its own. */
+export function routerMac(profile: ClusterProfile): Mac {
+  return Mac.forAddr(vpcGateway(profile), 3);
 }
 
 /** The node's own address in its pod range: that of its bridge or VXLAN device. */
@@ -41,21 +51,22 @@ export function nodePodAddress(podCIDR: Prefix): Addr {
   return podCIDR.at(1);
 }
 
-/** The Ethernet addresses, by what they belong to. The last four bytes hold the address (see {@link Mac.forAddr}). */
+/**
+ * The Ethernet addresses, by what they belong to: whoever has addresses of two families is known by the first. The last four
+ * bytes stand for the address (see {@link Mac.forAddr}).
+ */
 export const macs = {
   own: (addr: Addr) => Mac.forAddr(addr),
   /** The node's end of a pod's link. */
   podLink: (pod: Addr) => Mac.forAddr(pod, 1),
   vxlan: (node: Addr) => Mac.forAddr(node, 2),
-  /** Every port of the router has this one: each port is a link of its own. */
-  router: (gateway: Addr) => Mac.forAddr(gateway, 3),
   /** The interface that holds the addresses of Services with IPVS. */
   ipvs: (node: Addr) => Mac.forAddr(node, 4),
 } as const;
 
 /** The name of the node's end of a pod's link, such as `vethac10010a`. */
 export function podLinkName(pod: Addr): string {
-  return `${POD_LINK}${(pod.value & 0xffffffffn).toString(16).padStart(8, '0')}`;
+  return `${POD_LINK}${pod.word.toString(16).padStart(8, '0')}`;
 }
 
 /**
@@ -65,7 +76,7 @@ export function podLinkName(pod: Addr): string {
 export function portName(name: string, addr: Addr): string {
   const reserved = ['lo', 'all', 'default'].includes(name);
   if (name.length <= 15 && !reserved) return name;
-  return `port-${(addr.value & 0xffffffffn).toString(16).padStart(8, '0')}`;
+  return `port-${addr.word.toString(16).padStart(8, '0')}`;
 }
 
 /** The network namespace of a host. No Kubernetes name holds `_`, so no two hosts share one. */
@@ -81,6 +92,9 @@ export function hostAddress(addr: Addr): InterfaceAddress {
 export function loopback(addresses: readonly InterfaceAddress[] = []): Loopback {
   return { kind: 'loopback', name: 'lo', addresses };
 }
+
+/** For a routing rule without prefixes: IPv4 is what it has unless it says so. */
+export const ofFamily = (family: Family): { family?: Family } => (family === 4 ? {} : { family });
 
 export function routeBy(to: Prefix, link: string, more: { via?: Addr; table?: number } = {}): UnicastRoute {
   return {

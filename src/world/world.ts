@@ -5,7 +5,7 @@
  * Promises: a World that {@link checkWorld} let pass can be built: names and addresses are unique, every link has both
  * ends, every route leaves by an interface that exists. Addresses are values of `ip`, never text.
  * Refuses: to hold what the kernel derives by itself. The local table, the connected route of an address with a prefix
- * shorter than the host's, and the forwarding table a bridge learns follow from what stands here.
+ * shorter than the host's, the link-local addresses of IPv6 and the forwarding table a bridge learns follow from what stands here.
  *
  * @example
  * const profile = profileOf({ network: 'vpc' });
@@ -13,7 +13,7 @@
  * hostOf(world, 'n1').interfaces.map((each) => each.name); // ['lo', 'eth0', 'cni0']
  */
 import { Fault } from '../fault/fault.ts';
-import type { Addr, Mac, Port, Prefix, Protocol } from '../ip/ip.ts';
+import type { Addr, Family, Mac, Port, Prefix, Protocol } from '../ip/ip.ts';
 import type { IpSet, IptablesRuleset, IpvsTable, NftRuleset } from '../netfilter/netfilter.ts';
 import type { Policy } from './policy.ts';
 import type { ClusterProfile } from './profile.ts';
@@ -126,10 +126,14 @@ export type RpFilter = 0 | 1 | 2;
 export interface Sysctls {
   /** net.ipv4.ip_forward */
   readonly ipForward: boolean;
-  /** net.ipv4.conf.all.rp_filter */
+  /** net.ipv6.conf.all.forwarding; not, unless said. */
+  readonly ipv6Forwarding?: boolean;
+  /** net.ipv4.conf.all.rp_filter; IPv6 has nothing of the kind. */
   readonly rpFilter: RpFilter;
   /** net.bridge.bridge-nf-call-iptables: whether what a bridge switches passes netfilter. */
   readonly bridgeNfCallIptables: boolean;
+  /** net.bridge.bridge-nf-call-ip6tables, the same for IPv6; not, unless said. */
+  readonly bridgeNfCallIp6tables?: boolean;
   /** net.ipv4.conf.all.route_localnet: whether 127.0.0.0/8 may come in and go out by links; not, unless said. */
   readonly routeLocalnet?: boolean;
 }
@@ -170,6 +174,8 @@ export interface DiscardRoute {
 
 /** One rule of `ip rule`; every condition that is given must hold. */
 export interface RoutingRule {
+  /** That of its prefixes unless said; IPv4 if it has none. */
+  readonly family?: Family;
   /** Lower is looked at first; the kernel's main table stands at 32766. */
   readonly priority: number;
   readonly from?: Prefix;
@@ -178,7 +184,7 @@ export interface RoutingRule {
   readonly table: number;
 }
 
-/** A permanent entry of the neighbour table, so that no ARP is needed. */
+/** A permanent entry of the neighbour table, so that nobody has to be asked (ARP, neighbour discovery). */
 export interface Neighbour {
   readonly interface: string;
   readonly addr: Addr;
@@ -202,6 +208,16 @@ export function hostOf(world: World, name: string): Host {
 
 export function hostsOf(world: World, role: HostRole): readonly Host[] {
   return [...world.hosts.values()].filter((host) => host.role === role);
+}
+
+/** Of packets of which family the rule is asked. */
+export function familyOfRule({ family, from, to }: RoutingRule): Family {
+  return family ?? from?.family ?? to?.family ?? 4;
+}
+
+/** Whether the host has IPv6 at all; without an address of it, it is switched off there. */
+export function hasIpv6(host: Host): boolean {
+  return host.interfaces.some(({ addresses }) => addresses.some(({ addr }) => addr.family === 6));
 }
 
 /**

@@ -126,12 +126,22 @@ function nameTest(name: string): (interfaceName: string) => boolean {
   return (one) => one.startsWith(start);
 }
 
-const PROTOCOLS: Readonly<Record<string, string>> = { '1': 'icmp', '6': 'tcp', '17': 'udp', '132': 'sctp' };
+const PROTOCOLS: Readonly<Record<string, string>> = {
+  '1': 'icmp',
+  '6': 'tcp',
+  '17': 'udp',
+  '58': 'ipv6-icmp',
+  '132': 'sctp',
+  icmpv6: 'ipv6-icmp',
+};
+
+const protocolOf = ({ content, family, protocol }: Passage['packet']): string =>
+  content !== 'error' ? protocol : family === 4 ? 'icmp' : 'ipv6-icmp';
 
 function protocolTest(text: string, not: boolean): Test {
   const protocol = PROTOCOLS[text] ?? text;
   if (protocol === 'all' || protocol === '0') return () => !not;
-  return ({ packet }) => ((packet.content === 'error' ? 'icmp' : packet.protocol) === protocol) !== not;
+  return ({ packet }) => (protocolOf(packet) === protocol) !== not;
 }
 
 /** The flags that are up, for there is nothing else a packet could be in a conversation. */

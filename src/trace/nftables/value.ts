@@ -127,9 +127,12 @@ function transport(protocol: string, field: string): Read {
  * `th` reads the same bytes of every header: of an ICMP error its type and code, and the checksum, which is taken to be none
  * of the numbers that rules ask for.
  */
-function errorWord({ quote }: Passage['packet'], isSource: boolean): number {
-  const codes = { net: 0, host: 1, port: 3, prohibited: 10 };
-  return isSource && quote !== undefined ? 0x300 + codes[quote.code] : -1;
+function errorWord({ quote, family }: Passage['packet'], isSource: boolean): number {
+  if (!isSource || quote === undefined) return -1;
+  // Destination unreachable, by RFC 792 and RFC 4443.
+  const codes =
+    family === 4 ? { net: 0, host: 1, port: 3, prohibited: 10 } : { net: 0, prohibited: 1, host: 3, port: 4 };
+  return (family === 4 ? 0x300 : 0x100) + codes[quote.code];
 }
 
 function meta({ key }: Meta): Read {
