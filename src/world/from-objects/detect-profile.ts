@@ -62,6 +62,8 @@ function assumption(field: keyof ProfileSpec, { cloud }: ClusterProfile): string
     case 'serviceCIDR':
     case 'vpcCIDR':
       return 'a range that holds the addresses there are';
+    case 'ipFamilies':
+      return "the families of the nodes' addresses";
     case 'serviceProxy':
       return 'nothing is seen to take its place';
     default:
