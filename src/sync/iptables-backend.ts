@@ -38,9 +38,8 @@ export class IptablesBackend implements Backend {
     for (const ledger of this.#ledgers) ledger.replace(service, plan);
   }
 
-  /** iptables takes two rules for one address, and the first one counts. */
-  conflicts(): readonly string[] {
-    return [];
+  conflicts(service: string): readonly string[] {
+    return this.#ledgers.flatMap((ledger) => ledger.conflicts(service));
   }
 
   async apply(): Promise<Applied> {

@@ -90,18 +90,28 @@ export class Reconciler {
 
   /** Waits for a change, for the time of a full sync, or until our rules are found to be gone. */
   async #changeOrDue(): Promise<void> {
-    const { signal, clock, log } = this.#parts;
+    const { signal, clock } = this.#parts;
     while (!signal.aborted) {
       const { due, ms } = this.#schedule.next(clock.now());
       if ((await this.#changeWithin(ms)) || signal.aborted) return;
       if (due === 'full') this.#whole = true;
       if (this.#whole) return;
       this.#schedule.looked(clock.now());
-      if (await this.#backend?.intact()) continue;
-      log.warn('our rules are gone from the kernel, somebody flushed them; writing them anew');
+      if (await this.#intact()) continue;
       this.#whole = true;
       return;
     }
+  }
+
+  async #intact(): Promise<boolean> {
+    const { log } = this.#parts;
+    try {
+      if (await this.#backend?.intact()) return true;
+      log.warn('our rules are gone from the kernel, somebody flushed them; writing them anew');
+    } catch (error) {
+      log.warn('the kernel does not say whether our rules stand; writing them anew', errorFields(error));
+    }
+    return false;
   }
 
   async #changeWithin(ms: number): Promise<boolean> {

@@ -180,6 +180,12 @@ export class HeldConnection {
     const { value, done } = await this.#lines.next();
     return done === true ? undefined : parseAnswer(value);
   }
+
+  /** Ends the connection; one of TCP by a reset, which whoever counts connections forgets soonest. */
+  async end(): Promise<void> {
+    this.#running.stdin?.end();
+    await this.#running.ended;
+  }
 }
 
 export const pods = (answers: readonly Answer[]): string[] =>
@@ -254,4 +260,6 @@ while (my $line = <STDIN>) {
   my $n = sysread $s, my $answer, 512;
   if (!$n && $tcp) { exit 1 }
   print $n ? $answer : "refused\\n";
-}`;
+}
+setsockopt $s, Socket::SOL_SOCKET(), Socket::SO_LINGER(), pack('ii', 1, 0) if $tcp;
+close $s;`;

@@ -1,20 +1,29 @@
-/** The daemon against the real API server and a real node's namespace, in each mode. */
+/** The daemon against the real API server and a real node's namespace, in each mode; IPVS in a guest. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Served, startServed } from '../../src/apiserver/test-server.ts';
 import { type HttpKubeClient, socketClient } from '../../src/client/http-client.ts';
 import { lineLog } from '../../src/fault/log.ts';
+import { Prefix } from '../../src/ip/ip.ts';
 import type { EndpointSlice, Event, Service } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import { cleanupProxy, type RunningProxy, runProxy, type SyncIntervals } from '../../src/sync/sync.ts';
+import { openVm, type Vm } from '../../src/lab/vm/vm.ts';
+import type { ProxyMode } from '../../src/proxy/proxy.ts';
+import {
+  cleanupProxy,
+  type IpvsSettings,
+  type RunningProxy,
+  runProxy,
+  type SyncIntervals,
+} from '../../src/sync/sync.ts';
 import { Bed, N1, pods } from './bed.ts';
 import { type PodName, service, slice } from './scenario.ts';
 
-let bed: Bed;
+let here: Bed;
 let served: Served;
 let client: HttpKubeClient;
 beforeAll(async () => {
-  [bed, served] = await Promise.all([Bed.open(), startServed()]);
+  [here, served] = await Promise.all([Bed.open(), startServed()]);
   client = socketClient(served.socket);
   await client.create(RESOURCES.nodes, {
     apiVersion: 'v1',
@@ -26,12 +35,16 @@ beforeAll(async () => {
 afterAll(async () => {
   await client.close();
   await served.stop();
-  await bed.close();
+  await here.close();
 });
 
-/** Asks until the answer fits, for at most five seconds; the last answer is given so that a failure shows it. */
-async function eventually<T>(ask: () => Promise<T>, fits: (answer: T) => boolean): Promise<T> {
-  const until = Date.now() + 5000;
+/** Asks until the answer fits, within a bound; the last answer is given so that a failure shows it. */
+async function eventually<T>(
+  ask: () => Promise<T>,
+  fits: (answer: T) => boolean,
+  boundMs = 5000,
+): Promise<T> {
+  const until = Date.now() + boundMs;
   for (;;) {
     const answer = await ask();
     if (fits(answer) || Date.now() > until) return answer;
@@ -39,7 +52,14 @@ async function eventually<T>(ask: () => Promise<T>, fits: (answer: T) => boolean
   }
 }
 
-describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
+/** The kernel's package is fetched once in a machine's life. */
+const FETCHING = 600_000;
+
+describe.each(['nftables', 'iptables', 'ipvs'] as const)('%s', (mode) => {
+  let bed: Bed;
+  let guest: Vm | undefined;
+  /** A program takes its time to start in a guest. */
+  const canaryMs = mode === 'ipvs' ? 1000 : 200;
   let ending = new AbortController();
   let proxy: RunningProxy;
   const lines: string[] = [];
@@ -47,13 +67,14 @@ describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
     (line) => lines.push(line),
     () => new Date(),
   );
-  const start = (intervals: Partial<SyncIntervals> = { canaryMs: 200 }) => {
+  const start = (intervals: Partial<SyncIntervals> = { canaryMs }, ipvs: IpvsSettings = {}) => {
     ending = new AbortController();
     proxy = runProxy({
       client,
       nodeName: 'n1',
       nodeIPs: N1.ips,
       mode,
+      ipvs,
       exec: bed.node,
       signal: ending.signal,
       log,
@@ -67,10 +88,17 @@ describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
     await proxy.ended;
   };
 
-  beforeAll(() => start());
+  beforeAll(async () => {
+    if (mode === 'ipvs') {
+      guest = await openVm();
+      bed = await Bed.open(await guest.openCage());
+    } else bed = here;
+    await start();
+  }, FETCHING);
   afterAll(async () => {
     await end();
-    await cleanupProxy(bed.node);
+    if (guest === undefined) await cleanupProxy(bed.node);
+    else await guest.close();
     const names = (await client.list<Service>(RESOURCES.services, { namespace: 'default' })).items;
     for (const { metadata } of names) {
       if (metadata?.name === 'kubernetes') continue;
@@ -147,12 +175,7 @@ describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
   });
 
   it('writes its rules anew when somebody flushes them', async () => {
-    const flush =
-      mode === 'nftables'
-        ? { file: 'nft', args: ['delete', 'table', 'ip', 'fairlead'] }
-        : { file: 'iptables', args: ['-t', 'mangle', '-X', 'KUBE-PROXY-CANARY'] };
-    await bed.node.run(flush);
-    if (mode === 'iptables') await bed.node.run({ file: 'iptables', args: ['-t', 'nat', '-F'] });
+    for (const [file, ...args] of FLUSHES[mode]) await bed.node.run({ file, args });
     const back = () => bed.dial('pod2', '10.247.1.12:80');
     expect(pods(await eventually(back, ([one]) => typeof one === 'object'))[0]).toMatch(/pod[13]/);
     expect(lines.some((line) => line.includes('somebody flushed them'))).toBe(true);
@@ -161,6 +184,8 @@ describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
   it('makes a whole of it after a transaction the kernel refused, and logs that', async () => {
     if (mode === 'nftables') {
       await bed.node.run({ file: 'nft', args: ['flush', 'map', 'ip', 'fairlead', 'endpoints-tcp'] });
+    } else if (mode === 'ipvs') {
+      await bed.node.run({ file: 'ipvsadm', args: ['-D', '-t', '10.247.1.12:80'] });
     } else {
       // A chain that somebody jumps to cannot be deleted.
       const { stdout } = await bed.node.run({ file: 'iptables-save', args: ['-t', 'nat'] });
@@ -180,7 +205,7 @@ describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
   });
 
   it('answers a balancer at the healthCheckNodePort', async () => {
-    const port = mode === 'nftables' ? 31801 : 31802;
+    const port = { nftables: 31801, iptables: 31802, ipvs: 31803 }[mode];
     const spec = {
       type: 'LoadBalancer',
       externalTrafficPolicy: 'Local',
@@ -208,23 +233,97 @@ describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
   });
 
   it('leaves out alone what it cannot express, and says so in an Event', async () => {
-    const spec = { externalIPs: ['203.0.113.9'], ports: [{ port: 80 }] };
+    const address = { nftables: '203.0.113.9', iptables: '203.0.113.10', ipvs: '203.0.113.11' }[mode];
+    const spec = { externalIPs: [address], ports: [{ port: 80 }] };
     await create(service({ name: 'taker-a', clusterIP: '10.247.1.15', spec }));
     await create(service({ name: 'taker-b', clusterIP: '10.247.1.16', spec }));
     await point('taker-a', ['pod3']);
     await point('taker-b', ['pod1']);
-    const told = await eventually(
-      async () => {
-        const { items } = await client.list<Event>(RESOURCES.events, { namespace: 'default' });
-        return items.find((event) => event.involvedObject.name === 'taker-b');
-      },
-      (event) => event !== undefined || mode === 'iptables',
-    );
-    if (mode === 'nftables') expect(told?.message).toBe('203.0.113.9 . tcp . 80 belongs to default/taker-a');
+    const told = async () => {
+      const { items } = await client.list<Event>(RESOURCES.events, { namespace: 'default' });
+      return items
+        .filter(({ involvedObject }) => involvedObject.name === 'taker-b')
+        .map(({ message }) => message);
+    };
+    const where = mode === 'nftables' ? `${address} . tcp . 80` : `TCP ${address}:80`;
+    const message = `${where} belongs to default/taker-a`;
+    expect(await eventually(told, (messages) => messages.includes(message))).toContain(message);
     const inside = () => bed.dial('pod2', '10.247.1.16:80');
     expect(pods(await eventually(inside, ([one]) => typeof one === 'object'))).toEqual(['pod1']);
   });
 
+  if (mode === 'ipvs') {
+    const listed = async () => (await bed.node.run({ file: 'ipvsadm', args: ['-Sn'] })).stdout;
+    const program = (text: string) => bed.node.run({ file: 'ipvsadm', args: ['-R'], stdin: text });
+
+    it('does what the configuration says below ipvs', async () => {
+      await end();
+      await start({ canaryMs }, SETTINGS);
+      expect(await listed()).toContain('-A -t 10.247.1.16:80 -s lc\n');
+      const { stdout } = await bed.node.run({ file: 'ipvsadm', args: ['-Ln', '--timeout'] });
+      expect(stdout).toMatch(/: 7200 90 /);
+      const names = ['arp_ignore', 'arp_announce'].map((name) => `net.ipv4.conf.all.${name}`);
+      const sysctls = await bed.node.run({ file: 'sysctl', args: ['-n', ...names] });
+      expect(sysctls.stdout).toBe('1\n2\n');
+    });
+
+    it('gives a destination that goes no new connections, and takes it away when it has none left', async () => {
+      await create(service({ name: 'drained', clusterIP: '10.247.1.19' }));
+      await point('drained', ['pod1']);
+      const destination = '-a -t 10.247.1.19:80 -r 172.16.0.2:8080';
+      await eventually(listed, (text) => text.includes(destination));
+      const held = await bed.hold('pod2', '10.247.1.19:80');
+      expect(await held.ask()).toMatchObject({ pod: 'pod1' });
+      await repoint('drained', ['pod3']);
+      const quiet = await eventually(listed, (text) => text.includes(`${destination} -m -w 0`));
+      expect(quiet).toContain(`${destination} -m -w 0`);
+      // A restart in between forgets nothing of it.
+      await end();
+      await start({ canaryMs }, SETTINGS);
+      expect(await held.ask()).toMatchObject({ pod: 'pod1' });
+      expect(pods(await bed.dial('client', '10.247.1.19:80'))).toEqual(['pod3']);
+      await held.end();
+      // The kernel remembers a connection for ten seconds after a reset.
+      const left = await eventually(listed, (text) => !text.includes(destination), 20_000);
+      expect(left).not.toContain(destination);
+    });
+
+    it('leaves virtual servers alone that are not ours, and those of excludeCIDRs', async () => {
+      await program(FOREIGN);
+      const at = (name: string, clusterIP: string, externalIP: string) =>
+        create(service({ name, clusterIP, spec: { externalIPs: [externalIP], ports: [{ port: 80 }] } }));
+      await at('excluded', '10.247.1.17', '203.0.113.200');
+      await at('included', '10.247.1.18', '203.0.113.100');
+      await eventually(
+        listed,
+        (text) => text.includes('203.0.113.200:80') && text.includes('203.0.113.100:80'),
+      );
+      for (const name of ['excluded', 'included']) {
+        await client.delete(RESOURCES.services, { name, namespace: 'default' });
+      }
+      const left = await eventually(listed, (text) => !text.includes('10.247.1.18:80'));
+      expect(left).not.toContain('203.0.113.100:80');
+      expect(left).toContain('-A -t 203.0.113.200:80');
+      expect(left).toContain(FOREIGN);
+    });
+
+    it('takes everything of its own away and leaves the rest', async () => {
+      await end();
+      await program('-D -t 203.0.113.200:80\n');
+      await bed.node.run({ file: 'ipset', args: ['create', 'theirs', 'hash:ip'] });
+      await bed.node.run({ file: 'iptables', args: ['-A', 'INPUT', '-s', '203.0.113.9', '-j', 'DROP'] });
+      await cleanupProxy(bed.node);
+      const said = async (file: string, ...args: string[]) => (await bed.node.run({ file, args })).stdout;
+      expect(await listed()).toBe(FOREIGN);
+      expect(await said('ipset', 'list', '-n')).toBe('theirs\n');
+      expect(await said('iptables-save')).not.toContain('KUBE-');
+      expect(await said('iptables-save')).toContain('-A INPUT -s 203.0.113.9/32 -j DROP');
+      expect(await said('ip', 'link', 'show')).not.toContain('kube-ipvs0');
+    });
+    return;
+  }
+
+  // The loop is the same in all modes; a guest would take long over it.
   it('holds everything against the kernel each syncPeriod, and writes only what somebody has changed', async () => {
     await end();
     const before = lines.length;
@@ -236,11 +335,8 @@ describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
     expect(await eventually(wholes, (count) => count >= 3)).toBeGreaterThanOrEqual(3);
     const written = () => lines.slice(before).filter((line) => line.includes('rules are whole'));
     expect(written()).toEqual([]);
-    const tampering =
-      mode === 'nftables'
-        ? { file: 'nft', args: ['flush', 'map', 'ip', 'fairlead', 'endpoints-tcp'] }
-        : { file: 'iptables', args: ['-t', 'nat', '-F', 'KUBE-SERVICES'] };
-    await bed.node.run(tampering);
+    const [file, ...args] = TAMPERING[mode];
+    await bed.node.run({ file, args });
     await eventually(
       async () => written().length,
       (count) => count > 0,
@@ -263,4 +359,29 @@ describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
   });
 });
 
+/** What somebody may do who does not know of us. */
+const FLUSHES: Readonly<Record<ProxyMode, readonly Command[]>> = {
+  nftables: [['nft', 'delete', 'table', 'ip', 'fairlead']],
+  iptables: [
+    ['iptables', '-t', 'mangle', '-X', 'KUBE-PROXY-CANARY'],
+    ['iptables', '-t', 'nat', '-F'],
+  ],
+  ipvs: [['ipvsadm', '-C']],
+};
+
+/** What no canary sees. */
+const TAMPERING: Readonly<Record<'nftables' | 'iptables', Command>> = {
+  nftables: ['nft', 'flush', 'map', 'ip', 'fairlead', 'endpoints-tcp'],
+  iptables: ['iptables', '-t', 'nat', '-F', 'KUBE-SERVICES'],
+};
+
+type Command = readonly [file: string, ...args: string[]];
+
+const FOREIGN = '-A -t 192.168.0.11:9999 -s wlc\n';
+const SETTINGS: IpvsSettings = {
+  scheduler: 'lc',
+  strictARP: true,
+  excludeCIDRs: [Prefix.parse('203.0.113.128/25')],
+  timeouts: { tcp: 7200, tcpFin: 90, udp: 0 },
+};
 const HERE = { host: '127.0.0.1', port: 0 };

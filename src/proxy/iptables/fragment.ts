@@ -1,4 +1,4 @@
-import { type Addr, type Family, type Port, Prefix } from '../../ip/ip.ts';
+import { type Addr, Endpoint, type Family, type Port, Prefix } from '../../ip/ip.ts';
 import {
   AcceptPacket,
   AddrType,
@@ -28,6 +28,8 @@ import { fromLocalPod, type SharedChain } from './frame.ts';
 export interface IptablesFragment {
   readonly chains: readonly IptablesChain[];
   readonly shared: ReadonlyMap<SharedChain, readonly IptablesRule[]>;
+  /** The addresses and ports it answers at, as an Event names them: `TCP 203.0.113.9:80`, `UDP node port 30053`. */
+  readonly entrances: readonly string[];
 }
 
 export interface IptablesContext {
@@ -73,7 +75,15 @@ function compileFragment(context: IptablesContext, plan: ServicePlan): IptablesF
   if (plan.healthCheck !== undefined && first !== undefined) {
     share('filter KUBE-NODEPORTS', healthCheckRule(plan.name, plan.healthCheck.port));
   }
-  return { chains, shared };
+  return { chains, shared, entrances: ports.flatMap(entrancesOf) };
+}
+
+function entrancesOf({ protocol, clusterIP, externalIPs, loadBalancerIPs, nodePort }: PortPlan): string[] {
+  const addresses = [clusterIP.addr, ...externalIPs, ...loadBalancerIPs];
+  return [
+    ...addresses.map((addr) => `${protocol} ${new Endpoint(addr, clusterIP.port)}`),
+    ...(nodePort === undefined ? [] : [`${protocol} node port ${nodePort}`]),
+  ];
 }
 
 const healthCheckRule = (service: string, port: Port): IptablesRule =>

@@ -32,6 +32,7 @@ export class IptablesLedger {
   /** The names of the Services in order, so that a restart finds the rules in the order it would write them. */
   #sorted: readonly string[] | undefined;
   readonly #chains = new Claims<IptablesChain>();
+  readonly #entrances = new Claims<true>();
   /** The shared chains as they were at the last {@link settle}, where they have changed since. */
   readonly #before = new Map<SharedChain, readonly IptablesRule[]>();
 
@@ -52,9 +53,22 @@ export class IptablesLedger {
     const kept = new Set(after?.chains.map((chain) => chain.name));
     for (const chain of after?.chains ?? []) this.#chains.claim(chain.name, service, chain);
     for (const { name } of before?.chains ?? []) if (!kept.has(name)) this.#chains.release(name, service);
+    const entrances = new Set(after?.entrances);
+    for (const name of entrances) this.#entrances.claim(name, service, true);
+    for (const name of before?.entrances ?? []) {
+      if (!entrances.has(name)) this.#entrances.release(name, service);
+    }
     if ((before === undefined) !== (after === undefined)) this.#sorted = undefined;
     if (after === undefined) this.#fragments.delete(service);
     else this.#fragments.set(service, after);
+  }
+
+  /** The addresses and ports of a Service that another one has: of two rules for one, the first counts. */
+  conflicts(service: string): readonly string[] {
+    return (this.#fragments.get(service)?.entrances ?? []).flatMap((name) => {
+      const owner = this.#entrances.owner(name);
+      return owner === service || owner === undefined ? [] : [`${name} belongs to ${owner}`];
+    });
   }
 
   /** What leads from the tables as they were at the last {@link settle} to the tables as they are. */
@@ -78,6 +92,7 @@ export class IptablesLedger {
   settle(): void {
     this.#before.clear();
     this.#chains.settle();
+    this.#entrances.settle();
   }
 
   /** The whole, with the kernel's own chains holding the jumps to ours and nothing else. */
