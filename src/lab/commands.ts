@@ -72,6 +72,7 @@ export function neighbourLine({ interface: link, addr, mac }: Neighbour): string
 
 export function routeLine(route: Route): string {
   const table = `table ${route.table}`;
+  if (route.kind === 'unmodelled') throw new Error(`${route.place}: '${route.text}' is read, never written`);
   if (route.kind !== 'unicast') return `route add ${route.kind} ${route.to} ${table}`;
   const source = route.source === undefined ? '' : ` src ${route.source}`;
   return `route add ${route.to}${hop(route.via)} dev ${route.interface} ${table}${source}`;

@@ -12,11 +12,13 @@
  * await cage.exec('n1').run({ file: 'ip', args: ['route'] });
  */
 import type { Exec } from '../exec/exec.ts';
+import { Fault } from '../fault/fault.ts';
 import {
   type NftTable,
   printIpSet,
   printIptablesRuleset,
   printIpvsTable,
+  printNftTable,
   printNftTransaction,
   replacementOf,
 } from '../netfilter/netfilter.ts';
@@ -40,6 +42,7 @@ const SIDE_BY_SIDE = 3;
 
 export async function realise(world: World, cage: Cage): Promise<void> {
   checkWorld(world);
+  checkModelled(world);
   try {
     await batch(cage.exec(), 'ip', ['link set dev lo up', ...namespaceLines(world)]);
     const hosts = [...world.hosts.values()];
@@ -56,6 +59,30 @@ export async function realise(world: World, cage: Cage): Promise<void> {
   } catch (error) {
     await cage.close();
     throw error;
+  }
+}
+
+/** What was read and is not modelled cannot be built. */
+function checkModelled(world: World): void {
+  for (const { name, interfaces, routes, routingRules, packetFilter } of world.hosts.values()) {
+    const parts = [
+      ...interfaces.map((each) => each.unmodelled && `${each.name} (${each.unmodelled})`),
+      ...routes.map((route) => (route.kind === 'unmodelled' ? route.text : undefined)),
+      ...routingRules.map(({ unmodelled }) => unmodelled?.text),
+      ...(packetFilter?.nftables?.tables ?? []).map(unmodelledOf),
+    ];
+    const foreign = parts.find((part) => part !== undefined);
+    if (foreign === undefined) continue;
+    throw new Fault('FE011', `'${name}' has what cannot be built: ${foreign}`, 'leave out what it printed');
+  }
+}
+
+function unmodelledOf(table: NftTable): string | undefined {
+  try {
+    printNftTable(table);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }
 

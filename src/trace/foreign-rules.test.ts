@@ -1,8 +1,9 @@
 /** Rules that were read from files: each names its place, and what is not modelled matters where a packet comes to it. */
 import { describe, expect, it } from 'vitest';
-import { portOf } from '../ip/ip.ts';
+import { Addr, Prefix, portOf } from '../ip/ip.ts';
 import { parseIptablesSave, parseIpvsadmSave, parseNftRuleset } from '../netfilter/netfilter.ts';
-import type { PacketFilter } from '../world/world.ts';
+import { routeBy } from '../world/wiring.ts';
+import { type Host, MAIN_TABLE, type PacketFilter, type Route } from '../world/world.ts';
 import { line, SERVER } from './line-fixture.ts';
 import { walk } from './trace.ts';
 
@@ -108,6 +109,73 @@ describe('rules of nftables', () => {
   it('that cannot be read matter to what comes to them', () => {
     const broken = { match: { op: '==', left: { payload: 'of an older nft' }, right: 1 } };
     expect(ask(nft([broken, { drop: null }]))).toMatchObject({ verdict: 'unknown', place: 'n1/nft.json:4' });
+  });
+});
+
+describe('ways that are not modelled', () => {
+  const to = (port: number, middle: Partial<Host>) => {
+    const world = line({ middle });
+    return walk(world, { from: 'client', to: SERVER, port: portOf(port), protocol: 'TCP' })[0];
+  };
+  const elsewhere = Prefix.parse('10.3.0.0/16');
+  const there = Prefix.parse('10.0.2.0/25');
+  const said = { text: 'not from all iif left lookup 7', place: 'n1/rule.json:3' };
+
+  it('matter where a lookup comes to them', () => {
+    const route = (prefix: Prefix): Route => ({
+      kind: 'unmodelled',
+      to: prefix,
+      table: MAIN_TABLE,
+      text: `${prefix} nexthop via 10.0.2.3 nexthop via 10.0.2.4`,
+      place: 'n1/route.json:8',
+    });
+    expect(to(80, { routes: [route(elsewhere)] })?.verdict).toBe('reached');
+    expect(to(80, { routes: [route(there)] })).toMatchObject({
+      verdict: 'unknown',
+      deciding: { host: 'middle', step: { place: 'n1/route.json:8' } },
+    });
+  });
+
+  it('matter where a rule may lead to a table that knows the destination', () => {
+    const rules = (prefix: Prefix): Partial<Host> => ({
+      routes: [routeBy(prefix, 'left', { table: 7 })],
+      routingRules: [{ priority: 5, table: 7, unmodelled: said }],
+    });
+    expect(to(80, rules(elsewhere))?.verdict).toBe('reached');
+    expect(to(80, rules(there))).toMatchObject({
+      verdict: 'unknown',
+      deciding: { step: { rule: said.text, place: said.place } },
+    });
+  });
+
+  it('matter where a packet passes such a device', () => {
+    const middleToClient = { unmodelled: 'programs of tc are attached' };
+    const [outcome] = walk(line({ middleToClient }), {
+      from: 'client',
+      to: SERVER,
+      port: portOf(80),
+      protocol: 'TCP',
+    });
+    expect(outcome).toMatchObject({
+      verdict: 'unknown',
+      deciding: { host: 'middle', step: { detail: 'left: programs of tc are attached' } },
+    });
+  });
+
+  it('an unspecified address is any of its family to a listener', () => {
+    const at = (addr: string) =>
+      walk(line({ server: { listeners: [{ protocol: 'TCP', port: portOf(80), addr: Addr.parse(addr) }] } }), {
+        from: 'client',
+        to: SERVER,
+        port: portOf(80),
+        protocol: 'TCP',
+      })[0]?.verdict;
+    expect(['0.0.0.0', SERVER.text, '::', '10.0.2.9'].map(at)).toEqual([
+      'reached',
+      'reached',
+      'refused',
+      'refused',
+    ]);
   });
 });
 

@@ -227,8 +227,10 @@ export class Journey {
   }
 
   #transmit(stack: Stack, output: StackInterface, nextHop: Packet['destination'], packet: Packet): Arrival {
+    this.#follow(output);
     const mac = resolve(this.stage, output, nextHop);
     if (mac === undefined) {
+      followPorts(output);
       return this.#lose('noNeighbour', `nobody on the link of ${output.name} has ${nextHop}`);
     }
     switch (output.is.kind) {
@@ -241,8 +243,14 @@ export class Journey {
     }
   }
 
+  /** Goes on only by what is modelled. */
+  #follow({ name, is: { unmodelled } }: StackInterface): void {
+    if (unmodelled !== undefined) throw new Unmodelled(`${name}: ${unmodelled}`);
+  }
+
   /** The frame leaves by a link and comes in at its other end. */
   #cross(output: StackInterface, mac: string, packet: Packet): Arrival {
+    this.#follow(output);
     const end = this.stage.peerOf(output);
     if (end === undefined) return this.#lose('noLink', `nothing is at the other end of ${output.name}`);
     this.#links += 1;
@@ -252,6 +260,7 @@ export class Journey {
       return this.#bridge(end, end.is.bridge, mac, packet);
     this.#enter(end.stack);
     this.#note('receive', `${packet} on ${end.name}`);
+    this.#follow(end);
     if (mac !== end.mac) {
       return this.#lose('otherHost', `the frame is for ${mac}, and ${end.name} is ${end.mac}`);
     }
@@ -264,6 +273,7 @@ export class Journey {
     const bridge = stack.interfaces.get(name);
     this.#enter(stack);
     this.#note('receive', `${packet} on ${port.name} of ${name}`);
+    this.#follow(port);
     if (bridge === undefined) return this.#lose('noLink', `there is no bridge ${name}`);
     if (stack.filtersSwitched(packet.family)) return this.#filterSwitched(bridge, port, mac, packet);
     if (mac === bridge.mac || mac === port.mac) return this.#receive(stack, bridge, packet);
@@ -272,6 +282,7 @@ export class Journey {
 
   #switchTo(bridge: StackInterface, from: StackInterface | undefined, mac: string, packet: Packet): Arrival {
     const port = portTowards(this.stage, bridge, mac);
+    if (port === undefined) followPorts(bridge);
     if (port === undefined || port === from) {
       return this.#lose('noNeighbour', `no other port of ${bridge.name} leads to ${mac}`);
     }
@@ -301,6 +312,7 @@ export class Journey {
     }
     if (towards === bridge.mac || towards === from.mac) return this.#route(stack, bridge, packet);
     const port = towards === undefined ? undefined : portTowards(this.stage, bridge, towards);
+    if (port === undefined) followPorts(bridge);
     if (port === undefined || towards === undefined || port === from) {
       return this.#lose('noNeighbour', `no other port of ${bridge.name} leads to ${packet.destination}`);
     }
@@ -428,6 +440,15 @@ export class Journey {
     inner.mark = outer.mark;
     this.#note('decapsulate', `${inner} on ${device.name}`);
     return this.#receive(stack, device, inner);
+  }
+}
+
+/** What no known port of a bridge leads to may be behind one that is not. */
+function followPorts(bridge: StackInterface): void {
+  if (bridge.is.kind !== 'bridge') return;
+  const unknown = bridge.stack.portsOf(bridge.name).find(({ is }) => is.unmodelled !== undefined);
+  if (unknown !== undefined) {
+    throw new Unmodelled(`it may be behind ${unknown.name} of ${bridge.name}: ${unknown.is.unmodelled}`);
   }
 }
 

@@ -6,6 +6,8 @@ import type { ErrorCode, Packet } from './packet.ts';
 import type { Routing } from './routing.ts';
 import { endText, type Transport } from './tuple.ts';
 
+export { Unmodelled } from './unmodelled.ts';
+
 export type HookName = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
 
 /** What a hook does with a packet. `stolen`: IPVS has taken it and sends it on itself. */
@@ -38,24 +40,6 @@ export interface HostState {
   /** What dynamic sets and `recent` lists have been given, by table and name. */
   readonly lists: Map<string, Set<string>>;
   readonly virtualConnections: VirtualConnection[];
-}
-
-/** Thrown where a walk meets what is not modelled. */
-export class Unmodelled extends Error {
-  readonly rule: string | undefined;
-  /** `file:line` of the rule. */
-  readonly place: string | undefined;
-
-  constructor(what: string, rule?: string, place?: string) {
-    super(what);
-    this.rule = rule;
-    this.place = place;
-  }
-
-  /** The same with the rule in which it was met, unless it knows one. */
-  in(rule: string, place: string | undefined): Unmodelled {
-    return this.rule === undefined ? new Unmodelled(this.message, rule, place) : this;
-  }
 }
 
 /** What the sender is told of a packet that was refused. */

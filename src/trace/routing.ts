@@ -1,6 +1,14 @@
 import { Addr, bitsOf, type Family, Prefix } from '../ip/ip.ts';
-import { familyOfRule, type Host, hasIpv6, MAIN_TABLE, type RoutingRule } from '../world/world.ts';
+import {
+  familyOfRule,
+  type Host,
+  hasIpv6,
+  MAIN_TABLE,
+  type Route,
+  type RoutingRule,
+} from '../world/world.ts';
 import { sourceOfIpv6 } from './source-address.ts';
+import { Unmodelled } from './unmodelled.ts';
 
 /** Where the routing tables send an address. */
 export type Way = UnicastWay | LocalWay | DiscardWay;
@@ -27,6 +35,15 @@ export interface DiscardWay {
   readonly text: string;
 }
 
+/** A lookup that comes to one says so by {@link Unmodelled}. */
+interface UnmodelledWay {
+  readonly kind: 'unmodelled';
+  readonly text: string;
+  readonly place: string;
+}
+
+type Entry = Way | UnmodelledWay;
+
 /** What a lookup may depend on beside the destination. */
 export interface Flow {
   readonly to: Addr;
@@ -47,10 +64,10 @@ const EVERYBODY = Addr.parse('255.255.255.255');
 
 /** One table: routes by prefix length, longest first (net/ipv4/fib_trie.c does the same by a trie). */
 class Table {
-  readonly #levels: { readonly length: number; readonly ways: Map<string | number, Way> }[] = [];
+  readonly #levels: { readonly length: number; readonly ways: Map<string | number, Entry> }[] = [];
 
   /** Of two routes to the same prefix the first counts, as with metrics left alone. */
-  add(to: Prefix, way: Way): void {
+  add(to: Prefix, way: Entry): void {
     let level = this.#levels.find((each) => each.length === to.length);
     if (level === undefined) {
       level = { length: to.length, ways: new Map() };
@@ -61,7 +78,7 @@ class Table {
     if (!level.ways.has(key)) level.ways.set(key, way);
   }
 
-  find(to: Addr): Way | undefined {
+  find(to: Addr): Entry | undefined {
     for (const { length, ways } of this.#levels) {
       const way = ways.get(keyOf(to, length));
       if (way !== undefined) return way;
@@ -100,20 +117,21 @@ export class Routing {
     }
     for (const route of host.routes) {
       const text = routeText(route);
-      const way: Way =
-        route.kind === 'unicast'
-          ? { kind: 'unicast', interface: route.interface, via: route.via, source: route.source, text }
-          : { kind: route.kind, text };
-      this.#table(route.table).add(route.to, way);
+      this.#table(route.table).add(route.to, wayOf(route, text));
     }
   }
 
-  /** Throws nothing: no way at all is undefined. */
+  /** No way at all is undefined. Throws {@link Unmodelled} where a rule or route that is not modelled may decide. */
   find(flow: Flow): Way | undefined {
     for (const rule of this.#rules[flow.to.family]) {
       if (!isFor(rule, flow)) continue;
       const way = this.#tables.get(rule.table)?.find(flow.to);
-      if (way !== undefined) return way;
+      if (way === undefined) continue;
+      const { unmodelled = way.kind === 'unmodelled' ? way : undefined } = rule;
+      if (unmodelled !== undefined) {
+        throw new Unmodelled(`a way to ${flow.to} is not modelled`, unmodelled.text, unmodelled.place);
+      }
+      if (way.kind !== 'unmodelled') return way;
     }
     return undefined;
   }
@@ -125,7 +143,11 @@ export class Routing {
   /** What `fib daddr type` and `addrtype` say: the local table's view (inet_addr_type in net/ipv4/fib_frontend.c). */
   typeOf(addr: Addr): AddressType {
     if (addr.isMulticast) return 'multicast';
-    const kind = this.#tables.get(LOCAL_TABLE)?.find(addr)?.kind;
+    const found = this.#tables.get(LOCAL_TABLE)?.find(addr);
+    if (found?.kind === 'unmodelled') {
+      throw new Unmodelled(`whether ${addr} is local is not modelled`, found.text, found.place);
+    }
+    const kind = found?.kind;
     return kind === 'local' || kind === 'broadcast' ? kind : 'unicast';
   }
 
@@ -194,7 +216,19 @@ function isFor({ from, to, mark }: RoutingRule, flow: Flow): boolean {
   return mark === undefined || (flow.mark & mark.mask) >>> 0 === mark.value;
 }
 
+function wayOf(route: Route, text: string): Entry {
+  switch (route.kind) {
+    case 'unicast':
+      return { kind: 'unicast', interface: route.interface, via: route.via, source: route.source, text };
+    case 'unmodelled':
+      return { kind: 'unmodelled', text, place: route.place };
+    default:
+      return { kind: route.kind, text };
+  }
+}
+
 function routeText(route: Host['routes'][number]): string {
+  if (route.kind === 'unmodelled') return route.text;
   const to = route.to.length === 0 ? 'default' : route.to.isHost ? route.to.addr.text : route.to.text;
   const table = route.table === MAIN_TABLE ? '' : ` table ${route.table}`;
   if (route.kind !== 'unicast') return `${route.kind} ${to}${table}`;

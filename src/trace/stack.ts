@@ -81,13 +81,18 @@ export class Stack {
   /** Whether a process takes what comes to this address and port. */
   listens(protocol: string, addr: Addr, port: number): boolean {
     const at = this.#listeners.get(`${protocol}/${port}`);
-    return at?.some((one) => one === undefined || one.text === addr.text) ?? false;
+    return (
+      at?.some((one) => one === undefined || one.text === addr.text || isAnyOf(one, addr.family)) ?? false
+    );
   }
 
   portsOf(bridge: string): StackInterface[] {
     return [...this.interfaces.values()].filter(({ is }) => is.kind === 'veth' && is.bridge === bridge);
   }
 }
+
+/** The unspecified address stands for all of its family. */
+const isAnyOf = (one: Addr, family: Addr['family']): boolean => one.isUnspecified && one.family === family;
 
 const endKey = (host: string, name: string): string => `${host} ${name}`;
 

@@ -33,13 +33,17 @@ function checkNamespaces(world: World): void {
   }
 }
 
+/** Hosts that were read may share an address, such as that of a bridge no other machine ever sees. */
+const isShared = (world: World, one: string, other: string): boolean =>
+  [one, other].every((name) => world.hosts.get(name)?.readFrom !== undefined);
+
 /** No two machines have one address, nor has one of them that of a Service or an elastic one. */
 function checkAddresses(world: World): void {
   const owners = new Map<string, string>();
   const serviceRanges = rangesOf(world.profile).map(({ serviceCIDR }) => serviceCIDR);
   const claim = (addr: string, owner: string) => {
     const other = owners.get(addr);
-    if (other !== undefined && other !== owner) {
+    if (other !== undefined && other !== owner && !isShared(world, owner, other)) {
       throw contradiction(
         `'${owner}' and '${other}' both have the address ${addr}`,
         'give one another address',
@@ -99,7 +103,7 @@ function checkHost(host: Host): void {
   }
 }
 
-/** Every veth interface is the end of one link. */
+/** Every veth interface is the end of one link, but for those of which nobody knows the other end. */
 function checkLinks(world: World): void {
   const key = (end: LinkEnd) => `${end.host} ${end.interface}`;
   const ends = new Set<string>();
@@ -113,7 +117,8 @@ function checkLinks(world: World): void {
   }
   for (const host of world.hosts.values()) {
     for (const each of host.interfaces) {
-      if (each.kind === 'veth' && !ends.has(key({ host: host.name, interface: each.name }))) {
+      if (each.kind !== 'veth' || each.unmodelled !== undefined) continue;
+      if (!ends.has(key({ host: host.name, interface: each.name }))) {
         throw contradiction(`'${each.name}' of '${host.name}' is linked to nothing`, 'add a link');
       }
     }

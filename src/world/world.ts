@@ -56,12 +56,14 @@ export interface Host {
   /** The rules of whoever else is on the host: the proxy, a network plugin, its administrator. */
   readonly packetFilter?: PacketFilter;
   readonly listeners: readonly Listener[];
+  /** The folder of what it printed, if it was read and not compiled: see from-nodes. */
+  readonly readFrom?: string;
 }
 
 /** Rule trees, loaded after what the policies print to: what `nft -f` and `iptables-restore` are given. */
 export interface PacketFilter {
   readonly nftables?: NftRuleset;
-  /** At most one a family. */
+  /** At most one a family, or two where a host that was read has both kinds of iptables. */
   readonly iptables?: readonly IptablesRuleset[];
   /** What iptables rules ask. */
   readonly ipsets?: readonly IpSet[];
@@ -76,13 +78,15 @@ interface InterfaceShape {
   /** The kernel takes the larger of this and the host's (Documentation/networking/ip-sysctl.rst); the host's unless said. */
   readonly rpFilter?: RpFilter;
   readonly mtu?: number;
+  /** Why it is not known what becomes of a packet that passes it, such as `a device of the kind ipip`. */
+  readonly unmodelled?: string;
 }
 
 export interface Loopback extends InterfaceShape {
   readonly kind: 'loopback';
 }
 
-/** One end of a {@link Link}. */
+/** One end of a {@link Link}; without one only if it is `unmodelled`. */
 export interface Veth extends InterfaceShape {
   readonly kind: 'veth';
   readonly mac: Mac;
@@ -151,7 +155,7 @@ export interface LinkEnd {
 
 export const MAIN_TABLE = 254;
 
-export type Route = UnicastRoute | DiscardRoute;
+export type Route = UnicastRoute | DiscardRoute | UnmodelledRoute;
 
 export interface UnicastRoute {
   readonly kind: 'unicast';
@@ -172,6 +176,17 @@ export interface DiscardRoute {
   readonly table: number;
 }
 
+/** A route that was read and is not modelled, such as one of several next hops: what it leads is not known. */
+export interface UnmodelledRoute {
+  readonly kind: 'unmodelled';
+  readonly to: Prefix;
+  readonly table: number;
+  /** As `ip route` has it. */
+  readonly text: string;
+  /** `file:line` */
+  readonly place: string;
+}
+
 /** One rule of `ip rule`; every condition that is given must hold. */
 export interface RoutingRule {
   /** That of its prefixes unless said; IPv4 if it has none. */
@@ -182,6 +197,8 @@ export interface RoutingRule {
   readonly to?: Prefix;
   readonly mark?: { readonly value: number; readonly mask: number };
   readonly table: number;
+  /** A rule that was read and has more to it than this. */
+  readonly unmodelled?: { readonly text: string; readonly place: string };
 }
 
 /** A permanent entry of the neighbour table, so that nobody has to be asked (ARP, neighbour discovery). */
@@ -195,7 +212,7 @@ export interface Neighbour {
 export interface Listener {
   readonly protocol: Protocol;
   readonly port: Port;
-  /** Every address of the host unless said. */
+  /** Every address of the host unless said; the unspecified one (`0.0.0.0`, `::`) is every one of its family. */
   readonly addr?: Addr;
 }
 
