@@ -1,9 +1,11 @@
 /**
  * How often the walk is right: random Worlds are built on the kernel and every client dials every address for real.
- * `npm run -s bench -- accuracy [--worlds N] [--seed S] [--mode M]…`; the mode ipvs is tried in a guest. The peer is the
+ * `npm run -s bench -- accuracy [--worlds N] [--from K] [--seed S] [--mode M]…`: N Worlds of the seed, from
+ * the Kth; the mode ipvs is tried in a guest. The peer is the
  * bound: all answers agree, fewer than 1 % are unknown. `n` is the number of cases: a client, an address, a protocol. Exit code 1 if anything differs.
  */
 import { parseArgs } from 'node:util';
+import { CAUSE_CODES } from '../src/diagnose/causes/registry.ts';
 import { openVm } from '../src/lab/vm/vm.ts';
 import type { Mode } from '../test/prove/arbitrary.ts';
 import { type HuntOptions, hunt, shrink } from '../test/prove/hunt.ts';
@@ -18,6 +20,7 @@ export async function run(args: readonly string[]): Promise<void> {
     args: [...args],
     options: {
       worlds: { type: 'string', default: '100' },
+      from: { type: 'string', default: '0' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       mode: { type: 'string', multiple: true, default: ['nftables', 'iptables'] },
     },
@@ -28,7 +31,8 @@ export async function run(args: readonly string[]): Promise<void> {
     : undefined;
   const where = guest && { open: () => guest.openCage(), questions: QUESTIONS_TO_A_GUEST };
   try {
-    await measure({ worlds: Number(values.worlds), seed: Number(values.seed), modes, ...where });
+    const { worlds, from, seed } = values;
+    await measure({ worlds: Number(worlds), from: Number(from), seed: Number(seed), modes, ...where });
   } finally {
     await guest?.close();
   }
@@ -36,10 +40,10 @@ export async function run(args: readonly string[]): Promise<void> {
 
 async function measure(options: HuntOptions): Promise<void> {
   const began = performance.now();
-  const { worlds, cases, probes, agreed, unknown, found } = await hunt(options);
+  const { worlds, cases, probes, agreed, unknown, found, coverage } = await hunt(options);
   const seconds = (performance.now() - began) / 1000;
   const share = (count: number) => (100 * count) / cases;
-  const how = `${worlds} worlds, seed ${options.seed}`;
+  const how = `${worlds} worlds, seed ${options.seed}${options.from ? ` from ${options.from}` : ''}`;
   report({
     name: `agreed, ${how}`,
     ours: share(agreed),
@@ -52,6 +56,17 @@ async function measure(options: HuntOptions): Promise<void> {
   process.stderr.write(
     `cases ${cases}, connections ${probes}, agreed ${agreed}, unknown ${unknown}, differing worlds ${found.length}, seed ${options.seed}, ${seconds.toFixed(0)} s\n`,
   );
+  const { verdicts, reasons, causes, traits } = coverage;
+  process.stderr.write(`foretold: ${verdicts}\nfor: ${reasons}\ncauses: ${causes}\nWorlds with: ${traits}\n`);
+  report({
+    name: `causes met, ${how}`,
+    ours: causes.size,
+    peer: CAUSE_CODES.length,
+    unit: 'causes',
+    n: cases,
+    smallerIsBetter: false,
+    detail: { verdicts, reasons, causes },
+  });
   for (const { at, scenario, differences } of found) {
     process.stderr.write(
       `\nWorld ${at}: ${JSON.stringify(scenario)}\n${differences.slice(0, 5).join('\n')}\n`,

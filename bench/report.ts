@@ -8,13 +8,15 @@ export interface Figure {
   readonly n: number;
   /** Whether a smaller figure is the better one; true unless said. */
   readonly smallerIsBetter?: boolean;
+  /** What the figure is made of. */
+  readonly detail?: object;
 }
 
 /** Prints a figure as one line of JSON. */
-export function report({ name, ours, peer, unit, n, smallerIsBetter = true }: Figure): void {
+export function report({ name, ours, peer, unit, n, smallerIsBetter = true, detail }: Figure): void {
   const ratio = smallerIsBetter ? peer / ours : ours / peer;
   process.stdout.write(
-    `${JSON.stringify({ name, ours: round(ours), peer: round(peer), ratio: round(ratio), unit, n })}\n`,
+    `${JSON.stringify({ name, ours: round(ours), peer: round(peer), ratio: round(ratio), unit, n, ...(detail && { detail }) })}\n`,
   );
 }
 

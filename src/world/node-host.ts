@@ -3,6 +3,7 @@ import { type Addr, type Prefix, portOf } from '../ip/ip.ts';
 import { type Addressed, inFamily, type NodeAddresses, type NodeFacts } from './facts.ts';
 import type { Masquerade } from './policy.ts';
 import { type ClusterProfile, familiesOf, type Network, type Ranges, rangesOf } from './profile.ts';
+import { routesLocalhost } from './proxy-config.ts';
 import {
   bareHost,
   DEFAULT_OF,
@@ -65,7 +66,11 @@ export function nodeHost(profile: ClusterProfile, node: NodeFacts, peers: readon
     ...bareHost(node.name, 'node'),
     interfaces: [loopback(), machineInterface(sides.map(({ own }) => own.address))],
     ...machineRoutes(profile, node),
-    sysctls: { ...forwardingSysctls(profile), rpFilter: 1 },
+    sysctls: {
+      ...forwardingSysctls(profile),
+      rpFilter: 1,
+      ...(routesLocalhost(profile) ? { routeLocalnet: true } : {}),
+    },
     policies: sides.map(({ ranges }) => masquerade(profile.network, ranges)),
     listeners: node.listeners ?? [],
   };

@@ -54,6 +54,8 @@ export interface ClusterProfile extends Ranges {
   readonly detectLocal: LocalDetector;
   /** kube-proxy --nodeport-addresses; every local address if empty. */
   readonly nodePortAddresses: 'primary' | readonly Prefix[];
+  /** kube-proxy --iptables-localhost-nodeports: node ports answer on 127.0.0.1 as well, in iptables mode. */
+  readonly localhostNodePorts: boolean;
   /** {@link KUBE_PROXY}, or the name of what forwards Services in its place, which is not modelled. */
   readonly serviceProxy: string;
 }
@@ -74,6 +76,7 @@ export interface ProfileSpec {
   readonly detectLocal?: string;
   /** `all`, `primary`, or prefixes with commas between. */
   readonly nodePortAddresses?: string;
+  readonly localhostNodePorts?: boolean | string;
   readonly serviceProxy?: string;
 }
 
@@ -89,6 +92,7 @@ const FIELDS: readonly (keyof ProfileSpec)[] = [
   'masqueradeAll',
   'detectLocal',
   'nodePortAddresses',
+  'localhostNodePorts',
   'serviceProxy',
 ];
 
@@ -121,6 +125,7 @@ export function profileOf(spec: ProfileSpec, name = 'default'): ClusterProfile {
       LOCAL_DETECTORS,
     ),
     nodePortAddresses: parseAddresses(spec.nodePortAddresses ?? 'all'),
+    localhostNodePorts: flag('localhostNodePorts', spec.localhostNodePorts ?? false),
     serviceProxy: spec.serviceProxy ?? KUBE_PROXY,
   };
   for (const ranges of rangesOf(profile)) checkRanges(network, ranges);
@@ -216,6 +221,7 @@ export function specOf(profile: ClusterProfile): Required<ProfileSpec> {
     masqueradeAll,
     detectLocal,
     nodePortAddresses: addressesText(nodePortAddresses),
+    localhostNodePorts: profile.localhostNodePorts,
     serviceProxy,
   };
 }

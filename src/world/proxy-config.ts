@@ -10,8 +10,13 @@ export function proxyConfigOf(profile: ClusterProfile): ProxyConfig {
     detectLocal: detectorOf(profile),
     nodePortAddresses: profile.nodePortAddresses,
     serviceCIDRs: rangesOf(profile).map(({ serviceCIDR }) => serviceCIDR),
+    localhostNodePorts: routesLocalhost(profile),
   };
 }
+
+/** Whether kube-proxy opens 127.0.0.0/8 to links (net.ipv4.conf.all.route_localnet), so that it can send node ports on from there. */
+export const routesLocalhost = ({ localhostNodePorts, proxyMode }: ClusterProfile): boolean =>
+  localhostNodePorts && proxyMode === 'iptables';
 
 function detectorOf(profile: ClusterProfile): DetectLocal {
   const { detectLocal } = profile;

@@ -1,24 +1,38 @@
 import fc from 'fast-check';
-import type { ProfileSpec } from '../../src/world/profile.ts';
-import type { ForeignRule } from './foreign-rules.ts';
-import {
-  nodeAddress,
-  nodePort,
-  OPEN,
-  type Scenario,
-  type ScenarioPod,
-  type ScenarioService,
-} from './scenario.ts';
+import { LOCAL_DETECTORS, type ProfileSpec } from '../../src/world/profile.ts';
+import { foreignRules } from './arbitrary-foreign.ts';
+import type { NodeSettings } from './foreign-rules.ts';
+import { nodeAddress, type Scenario, type ScenarioPod, type ScenarioService } from './scenario.ts';
 
 export type Mode = 'nftables' | 'iptables' | 'ipvs';
 
-/** A value now and then; small cases leave it out. */
-const maybe = <T>(arbitrary: fc.Arbitrary<T>, freq = 3): fc.Arbitrary<T | undefined> =>
-  fc.option(arbitrary, { nil: undefined, freq });
+/** A value once in so many times; what shrinks leaves it out. */
+const maybe = <T>(arbitrary: fc.Arbitrary<T>, oneIn = 3): fc.Arbitrary<T | undefined> =>
+  fc.oneof(
+    { withCrossShrink: true },
+    { arbitrary: fc.constant(undefined), weight: oneIn - 1 },
+    { arbitrary, weight: 1 },
+  );
 
 /** Without the keys whose value is undefined, so that what is stored holds only what counts. */
 const compact = <T extends object>(value: T): T =>
   Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as T;
+
+/** The nodes' first interfaces, some of them, one, loopback alone, and the pods' side. */
+const NODE_PORT_ADDRESSES = [
+  'primary',
+  '192.168.0.0/24',
+  `${nodeAddress(0)}/32`,
+  '127.0.0.0/8',
+  '172.16.0.0/16,127.0.0.0/8',
+];
+
+const nodeSettings: fc.Arbitrary<NodeSettings> = fc
+  .record({
+    rpFilter: maybe(fc.constantFrom(0 as const, 2 as const), 2),
+    bridgeNfCallIptables: maybe(fc.constant(true), 2),
+  })
+  .map(compact) as fc.Arbitrary<NodeSettings>;
 
 const profiles = (modes: readonly Mode[]): fc.Arbitrary<ProfileSpec> =>
   fc
@@ -26,9 +40,11 @@ const profiles = (modes: readonly Mode[]): fc.Arbitrary<ProfileSpec> =>
       cloud: fc.constantFrom('generic', 'cce', 'ack', 'tke'),
       network: fc.constantFrom('tunnel', 'vpc', 'eni'),
       proxyMode: fc.constantFrom(...modes),
-      kubernetesVersion: fc.constantFrom('1.33', '1.28', '1.22'),
+      kubernetesVersion: fc.constantFrom('1.33', '1.28', '1.24', '1.22'),
       masqueradeAll: maybe(fc.boolean()),
-      detectLocal: maybe(fc.constantFrom('ClusterCIDR', 'NodeCIDR', 'None')),
+      detectLocal: maybe(fc.constantFrom(...LOCAL_DETECTORS), 2),
+      nodePortAddresses: maybe(fc.constantFrom(...NODE_PORT_ADDRESSES)),
+      localhostNodePorts: maybe(fc.constant(true), 2),
     })
     .map((spec) => compact(spec) as ProfileSpec);
 
@@ -84,109 +100,17 @@ const service: fc.Arbitrary<ScenarioService> = fc
     external: maybe(fc.constant('Local' as const), 2),
     internal: maybe(fc.constant('Local' as const), 4),
     affinity: maybe(fc.constant(true), 4),
+    hints: maybe(fc.constantFrom('zones' as const, 'nodes' as const, 'some' as const), 4),
     sourceRanges: maybe(sourceRanges),
     externalIPs: maybe(
       fc.subarray(['100.64.9.9', '192.168.9.9', nodeAddress(0)], { minLength: 1, maxLength: 1 }),
       4,
     ),
-    ingress: maybe(fc.subarray(['private' as const, 'public' as const]), 5),
+    ingress: fc.subarray(['private' as const, 'public' as const]),
     ipMode: maybe(fc.constant('Proxy' as const), 6),
     annotations: maybe(annotations),
   })
   .map(compact) as fc.Arbitrary<ScenarioService>;
-
-const PORTS = [OPEN, nodePort(0, 0), 80];
-
-const iptablesRules: readonly Omit<Extract<ForeignRule, { tool: 'iptables' }>, 'node'>[] = PORTS.flatMap(
-  (port) => [
-    { tool: 'iptables', table: 'filter', chain: 'INPUT', rule: `-p tcp -m tcp --dport ${port} -j DROP` },
-    {
-      tool: 'iptables',
-      table: 'filter',
-      chain: 'INPUT',
-      rule: `-s 172.16.0.0/16 -p tcp -m tcp --dport ${port} -j REJECT --reject-with icmp-port-unreachable`,
-      first: true,
-    },
-    {
-      tool: 'iptables',
-      table: 'filter',
-      chain: 'FORWARD',
-      rule: `-p tcp -m tcp --dport ${port} -j REJECT --reject-with tcp-reset`,
-      first: true,
-    },
-    {
-      tool: 'iptables',
-      table: 'filter',
-      chain: 'FORWARD',
-      rule: `-p tcp -m tcp --dport ${port} -j ACCEPT`,
-      first: true,
-    },
-    { tool: 'iptables', table: 'filter', chain: 'FORWARD' },
-    {
-      tool: 'iptables',
-      table: 'filter',
-      chain: 'FORWARD',
-      rule: '-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
-    },
-    {
-      tool: 'iptables',
-      table: 'filter',
-      chain: 'OUTPUT',
-      rule: `-d 10.247.0.0/16 -p tcp -m tcp --dport ${port} -j DROP`,
-    },
-    {
-      tool: 'iptables',
-      table: 'nat',
-      chain: 'POSTROUTING',
-      rule: `-p tcp -m tcp --dport ${port} -j MASQUERADE`,
-      first: true,
-    },
-    {
-      tool: 'iptables',
-      table: 'nat',
-      chain: 'PREROUTING',
-      rule: `-p tcp -m tcp --dport ${port} -j ACCEPT`,
-      first: true,
-    },
-    {
-      tool: 'iptables',
-      table: 'raw',
-      chain: 'PREROUTING',
-      rule: `-s 192.168.0.12/32 -p tcp -m tcp --dport ${port} -j DROP`,
-    },
-    {
-      tool: 'iptables',
-      table: 'mangle',
-      chain: 'PREROUTING',
-      rule: `-p tcp -m tcp --dport ${port} -j MARK --set-xmark 0x20/0x20`,
-    },
-  ],
-);
-
-const foreign: fc.Arbitrary<ForeignRule[]> = fc.array(
-  fc
-    .record({
-      node: maybe(node, 2),
-      rule: fc.oneof(
-        fc.constantFrom(...iptablesRules),
-        fc.record({
-          tool: fc.constant('nft' as const),
-          what: fc.constantFrom(
-            'forwardToPortOnly' as const,
-            'rejectInput' as const,
-            'rejectForward' as const,
-            'dropRaw' as const,
-            'dropOutput' as const,
-            'masqueradeAll' as const,
-            'markAll' as const,
-          ),
-          port: fc.constantFrom(...PORTS),
-        }),
-      ),
-    })
-    .map(({ node, rule }) => (node === undefined ? rule : { ...rule, node })),
-  { minLength: 1, maxLength: 3 },
-);
 
 /** Clusters of one to five nodes whose proxies run in one of the modes. */
 export const scenarios = (modes: readonly Mode[]): fc.Arbitrary<Scenario> =>
@@ -196,9 +120,10 @@ export const scenarios = (modes: readonly Mode[]): fc.Arbitrary<Scenario> =>
       nodes: fc.integer({ min: 1, max: MOST_NODES }),
       pods,
       services: fc.array(service, { minLength: 1, maxLength: 3 }),
-      hasVpcServer: maybe(fc.constant(true), 6),
-      natTo: maybe(node, 5),
-      foreign: maybe(foreign, 3),
+      hasVpcServer: maybe(fc.constant(true), 2),
+      natTo: maybe(node, 4),
+      settings: maybe(nodeSettings, 3),
+      foreign: maybe(foreignRules, 2),
     })
     .map((scenario) => compact(onItsNodes(scenario as Scenario)));
 

@@ -1,8 +1,11 @@
-/** The rules of somebody else on the nodes: an administrator's firewall, another agent's NAT. */
+/** The rules of somebody else on nodes and other hosts: an administrator's firewall, another agent's NAT. */
+import { Addr, Endpoint, portOf } from '../../src/ip/ip.ts';
 import {
   Accept,
+  AddressValue,
   AnonymousSet,
   Ct,
+  Dnat,
   Drop,
   IptablesChain,
   IptablesRuleset,
@@ -22,15 +25,28 @@ import {
   Reject,
   Word,
 } from '../../src/netfilter/netfilter.ts';
-import { type Host, hostsOf, type PacketFilter, type World } from '../../src/world/world.ts';
+import {
+  type Host,
+  type HostRole,
+  hostsOf,
+  type PacketFilter,
+  type RpFilter,
+  type World,
+} from '../../src/world/world.ts';
 
-/** On every node, unless one is said. */
+/** On every host of the role. */
+interface Foreign {
+  /** A node's, unless said. */
+  readonly on?: HostRole;
+  /** Only the one at this place among those of the role; it counts around. */
+  readonly nth?: number;
+}
+
 export type ForeignRule = IptablesForeign | NftForeign;
 
 /** Without a rule, the policy of the chain becomes DROP. */
-export interface IptablesForeign {
+export interface IptablesForeign extends Foreign {
   readonly tool: 'iptables';
-  readonly node?: number;
   readonly table: IptablesTableName;
   readonly chain: string;
   /** Without the `-A CHAIN` before it. */
@@ -38,21 +54,37 @@ export interface IptablesForeign {
   readonly first?: boolean;
 }
 
-export interface NftForeign {
+export interface NftForeign extends Foreign {
   readonly tool: 'nft';
-  readonly node?: number;
   readonly what: keyof typeof NFT_CHAINS;
   readonly port: number;
 }
 
 export function withForeignRules(world: World, foreign: readonly ForeignRule[]): World {
-  if (foreign.length === 0) return world;
   const hosts = new Map(world.hosts);
-  for (const [at, node] of hostsOf(world, 'node').entries()) {
-    const own = foreign.filter((one) => one.node === undefined || one.node === at);
-    hosts.set(node.name, own.reduce(withForeignRule, node));
+  for (const [at, rule] of foreign.entries()) {
+    const all = hostsOf(world, rule.on ?? 'node');
+    const some =
+      rule.nth === undefined ? all : all.filter((_, place) => place === (rule.nth ?? 0) % all.length);
+    for (const { name } of some) {
+      const host = hosts.get(name);
+      if (host !== undefined) hosts.set(name, withForeignRule(host, rule, at));
+    }
   }
   return { ...world, hosts };
+}
+
+/** How the nodes' kernels are set, where that is not as usual. */
+export interface NodeSettings {
+  readonly rpFilter?: RpFilter;
+  readonly bridgeNfCallIptables?: boolean;
+}
+
+export function withNodeSettings(world: World, settings: NodeSettings): World {
+  const changed = hostsOf(world, 'node').map(
+    (node) => [node.name, { ...node, sysctls: { ...node.sysctls, ...settings } }] as const,
+  );
+  return { ...world, hosts: new Map([...world.hosts, ...changed]) };
 }
 
 function withForeignRule(host: Host, foreign: ForeignRule, at: number): Host {
@@ -87,6 +119,9 @@ function withNft(filter: PacketFilter, { what, port }: NftForeign, at: number): 
 const toPort = (port: number) => Match(Payload('tcp', 'dport'), NumberValue(port));
 const isKnown = Match(Ct('state'), AnonymousSet([Word('established'), Word('related')]), 'in');
 
+/** Where foreign rules lead to: the first node's first node port. */
+const ELSEWHERE = new Endpoint(Addr.parse('192.168.0.11'), portOf(30000));
+
 const NFT_CHAINS = {
   /** Forwards what belongs to a connection or goes to the port. */
   forwardToPortOnly: (port: number) =>
@@ -111,4 +146,32 @@ const NFT_CHAINS = {
       [NftRule([toPort(port), Mangle(Meta('mark'), NumberValue(0x20))])],
       NftHook('filter', 'prerouting', -150),
     ),
+  rejectOutput: (port: number) =>
+    NftChain('output', [NftRule([toPort(port), Reject('tcp reset')])], NftHook('filter', 'output', -10)),
+  markOutput: (port: number) =>
+    NftChain(
+      'output',
+      [NftRule([toPort(port), Mangle(Meta('mark'), NumberValue(0x10))])],
+      NftHook('route', 'output', -150),
+    ),
+  redirect: (port: number) =>
+    NftChain(
+      'prerouting',
+      [NftRule([toPort(port), Dnat(AddressValue(ELSEWHERE.addr), { port: NumberValue(ELSEWHERE.port) })])],
+      NftHook('nat', 'prerouting', -110),
+    ),
+  redirectOutput: (port: number) =>
+    NftChain(
+      'output',
+      [NftRule([toPort(port), Dnat(AddressValue(ELSEWHERE.addr), { port: NumberValue(ELSEWHERE.port) })])],
+      NftHook('nat', 'output', -90),
+    ),
+  dropInvalid: () =>
+    NftChain(
+      'forward',
+      [NftRule([Match(Ct('state'), Word('invalid')), Drop()])],
+      NftHook('filter', 'forward', 1),
+    ),
 } as const;
+
+export const NFT_KINDS = Object.keys(NFT_CHAINS) as (keyof typeof NFT_CHAINS)[];

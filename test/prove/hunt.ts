@@ -6,6 +6,7 @@
  */
 import fc from 'fast-check';
 import { type Mode, scenarios } from './arbitrary.ts';
+import { Coverage } from './coverage.ts';
 import type { Scenario } from './scenario.ts';
 import { type TrialOptions, told, tryScenario } from './try-scenario.ts';
 
@@ -13,6 +14,8 @@ export interface HuntOptions extends TrialOptions {
   readonly seed: number;
   readonly worlds: number;
   readonly modes: readonly Mode[];
+  /** The first of the seed's Worlds to try; the first of all unless said. */
+  readonly from?: number;
   /** Worlds under way at once; most of their time is waiting. */
   readonly sideBySide?: number;
   /** No World is begun after so many milliseconds. */
@@ -28,6 +31,7 @@ export interface Bag {
   readonly agreed: number;
   readonly unknown: number;
   readonly found: readonly Find[];
+  readonly coverage: Coverage;
 }
 
 /** A World on which the walk and the kernel differ, or that could not be built. */
@@ -39,17 +43,21 @@ export interface Find {
 }
 
 export async function hunt(options: HuntOptions): Promise<Bag> {
-  const { seed, worlds, modes, sideBySide = 3, withinMs = Number.POSITIVE_INFINITY } = options;
+  const { seed, worlds, modes, from = 0, sideBySide = 3, withinMs = Number.POSITIVE_INFINITY } = options;
   const began = performance.now();
-  const next = fc.sample(scenarios(modes), { seed, numRuns: worlds }).entries();
+  const drawn = fc.sample(scenarios(modes), { seed, numRuns: from + worlds });
+  const next = [...drawn.entries()].slice(from).values();
   const found: Find[] = [];
+  const coverage = new Coverage();
   const sum = { worlds: 0, cases: 0, probes: 0, agreed: 0, unknown: 0 };
   const work = async () => {
     for (const [at, scenario] of next) {
       if (performance.now() - began > withinMs) return;
       sum.worlds += 1;
       try {
-        const { agreements, mismatches, unknowns } = await tryScenario(scenario, options);
+        const trial = await tryScenario(scenario, options);
+        const { agreements, mismatches, unknowns } = trial;
+        coverage.add(scenario, trial);
         const all = [...agreements, ...mismatches, ...unknowns];
         sum.cases += all.length;
         sum.probes += all.reduce((count, { answers }) => count + answers.length, 0);
@@ -62,7 +70,7 @@ export async function hunt(options: HuntOptions): Promise<Bag> {
     }
   };
   await Promise.all(Array.from({ length: sideBySide }, work));
-  return { ...sum, found };
+  return { ...sum, found, coverage };
 }
 
 /** The smallest World that differs as well, as far as it is found within the time. */

@@ -17,6 +17,8 @@ import {
 
 type Target = Omit<Question, 'from'>;
 
+const LOCALHOST = Addr.parse('127.0.0.1');
+
 /** Every client at every address of Services, pods and nodes; at most `most` questions, spread evenly. */
 export function questionsOf(scenario: Scenario, cluster: Cluster, most = 400): Question[] {
   const clients = [...cluster.world.hosts.values()].filter(
@@ -25,10 +27,11 @@ export function questionsOf(scenario: Scenario, cluster: Cluster, most = 400): Q
   const targets = targetsOf(scenario, cluster);
   const { vpcCIDR } = cluster.profile;
   // What an outside client makes of an address inside is nearly always the same: it asks a few of those.
-  const fits = ({ role }: Host, { to }: Target, at: number) =>
-    role !== 'client' ||
-    at % 5 === 0 ||
-    !(vpcCIDR.contains(to) || to.text.startsWith('172.') || to.text.startsWith('10.'));
+  const fits = ({ role }: Host, { to }: Target, at: number) => {
+    if (to.isLoopback) return role === 'node';
+    const isInside = vpcCIDR.contains(to) || to.text.startsWith('172.') || to.text.startsWith('10.');
+    return role !== 'client' || at % 5 === 0 || !isInside;
+  };
   const all = clients.flatMap((client) =>
     targets
       .filter((target, at) => fits(client, target, at))
@@ -49,10 +52,14 @@ function targetsOf(scenario: Scenario, cluster: Cluster): Target[] {
     ...(scenario.natTo === undefined ? [] : gatewayTargets(scenario)),
     ...(scenario.hasVpcServer === true ? [tcp(Addr.parse(VPC_SERVER), OPEN)] : []),
   ];
+  // Somebody's rule may lead anybody to the first Service.
+  const isLed = scenario.foreign !== undefined && scenario.services[0]?.affinity === true;
   const byAddress = Map.groupBy(targets, ({ protocol, to, port }) => `${protocol} ${to} ${port}`);
   // Two Services may claim one address.
   return [...byAddress.values()].flatMap(([first, ...more]) =>
-    first === undefined ? [] : [{ ...first, isSticky: [first, ...more].some(({ isSticky }) => isSticky) }],
+    first === undefined
+      ? []
+      : [{ ...first, isSticky: isLed || [first, ...more].some(({ isSticky }) => isSticky) }],
   );
 }
 
@@ -85,6 +92,7 @@ function serviceTargets(scenario: Scenario, { nodes, world }: Cluster, at: numbe
       // A port of the address that is no Service's.
       ...external.map((addr) => target(addr, 79)),
       ...node.map((addr) => target(addr, nodePort(at, index))),
+      ...(node.length === 0 ? [] : [target(LOCALHOST, nodePort(at, index))]),
     ];
   });
 }

@@ -3,7 +3,8 @@
  * stands for. Everything is small numbers and words, so that a file of it can be read.
  */
 import { Addr } from '../../src/ip/ip.ts';
-import type { Node, Pod, Service } from '../../src/kube/objects.ts';
+import type { EndpointSlice, Node, Pod, Service } from '../../src/kube/objects.ts';
+import { selectsPod, slicesOf } from '../../src/kube/service-endpoints.ts';
 import {
   type Cluster,
   clusterFrom,
@@ -11,7 +12,7 @@ import {
   type Manifest,
 } from '../../src/world/from-objects/from-objects.ts';
 import { type ClusterProfile, type ProfileSpec, profileOf } from '../../src/world/profile.ts';
-import { type ForeignRule, withForeignRules } from './foreign-rules.ts';
+import { type ForeignRule, type NodeSettings, withForeignRules, withNodeSettings } from './foreign-rules.ts';
 
 export interface Scenario {
   readonly profile: ProfileSpec;
@@ -22,6 +23,7 @@ export interface Scenario {
   readonly hasVpcServer?: boolean;
   /** A NAT gateway that leads to the first node port on this node. */
   readonly natTo?: number;
+  readonly settings?: NodeSettings;
   readonly foreign?: readonly ForeignRule[];
 }
 
@@ -39,6 +41,8 @@ export interface ScenarioService {
   readonly external?: 'Local';
   readonly internal?: 'Local';
   readonly affinity?: boolean;
+  /** Topology hints by zone or by node; `some`: one endpoint has none, so that they count for nothing. */
+  readonly hints?: 'zones' | 'nodes' | 'some';
   readonly sourceRanges?: readonly string[];
   readonly externalIPs?: readonly string[];
   /** Which addresses the cloud gives a LoadBalancer. */
@@ -79,21 +83,45 @@ export function podAddress({ network }: ClusterProfile, pod: ScenarioPod, at: nu
 /** The cluster that a scenario stands for. Throws a Fault FE011 for one that cannot be. */
 export function clusterOf(scenario: Scenario): Cluster {
   const profile = profileOf(scenario.profile);
-  const listed = {
-    nodes: Array.from({ length: scenario.nodes }, (_, at) => nodeObject(profile, at)),
-    pods: scenario.pods.map((pod, at) => podObject(profile, pod, at)),
-    services: scenario.services.map(serviceObject),
-    slices: [],
-  };
+  const nodes = Array.from({ length: scenario.nodes }, (_, at) => nodeObject(profile, at));
+  const pods = scenario.pods.map((pod, at) => podObject(profile, pod, at));
+  const services = scenario.services.map(serviceObject);
+  const slices = scenario.services.flatMap(({ hints }, at) => {
+    const service = services[at];
+    return hints === undefined || service === undefined ? [] : hintedSlices(service, pods, hints);
+  });
+  const listed = { nodes, pods, services, slices };
   const cluster = clusterFrom(inventoryOfCluster(listed, cloudObjects(scenario)), profile);
-  return { ...cluster, world: withForeignRules(cluster.world, scenario.foreign ?? []) };
+  const world = withNodeSettings(cluster.world, scenario.settings ?? {});
+  return { ...cluster, world: withForeignRules(world, scenario.foreign ?? []) };
+}
+
+const zoneOf = (node: number): string => `zone-${node % 2}`;
+
+/** The slices a cluster would make of the Service, with hints that lead to the endpoints of one's own zone or node. */
+function hintedSlices(
+  service: Service,
+  pods: readonly Pod[],
+  hints: 'zones' | 'nodes' | 'some',
+): EndpointSlice[] {
+  const own = pods.filter((pod) => selectsPod(service, pod));
+  return slicesOf(service, own, () => undefined).map((slice) => ({
+    ...slice,
+    endpoints: slice.endpoints.map((endpoint, at) => {
+      const { nodeName = '' } = endpoint;
+      const zone = zoneOf(Number(nodeName.slice(1)) - 1);
+      if (hints === 'some' && at === 0) return endpoint;
+      const told = hints === 'nodes' ? { forNodes: [{ name: nodeName }] } : { forZones: [{ name: zone }] };
+      return { ...endpoint, hints: told };
+    }),
+  }));
 }
 
 function nodeObject({ network }: ClusterProfile, at: number): Node {
   return {
     apiVersion: 'v1',
     kind: 'Node',
-    metadata: { name: nodeName(at) },
+    metadata: { name: nodeName(at), labels: { 'topology.kubernetes.io/zone': zoneOf(at) } },
     spec: network === 'eni' ? {} : { podCIDR: `172.16.${1 + at}.0/24` },
     status: {
       addresses: [

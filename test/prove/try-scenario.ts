@@ -1,6 +1,7 @@
 import { type Cage, openCage } from '../../src/lab/cage.ts';
 import { type Comparison, type Mismatch, prove, startListeners, textOf } from '../../src/lab/prove/prove.ts';
 import { realise } from '../../src/lab/realise.ts';
+import type { Cluster } from '../../src/world/from-objects/from-objects.ts';
 import { questionsOf } from './questions.ts';
 import { clusterOf, type Scenario } from './scenario.ts';
 
@@ -11,17 +12,21 @@ export interface TrialOptions {
   readonly questions?: number;
 }
 
+export interface Trial extends Comparison {
+  readonly cluster: Cluster;
+}
+
 /** Builds the scenario and asks it everything. */
 export async function tryScenario(
   scenario: Scenario,
   { open = openCage, questions }: TrialOptions = {},
-): Promise<Comparison> {
+): Promise<Trial> {
   const cluster = clusterOf(scenario);
   const cage = await open();
   try {
     await realise(cluster.world, cage);
     await startListeners(cluster.world, cage);
-    return await prove(cluster.world, cage, questionsOf(scenario, cluster, questions));
+    return { cluster, ...(await prove(cluster.world, cage, questionsOf(scenario, cluster, questions))) };
   } finally {
     await cage.close();
   }

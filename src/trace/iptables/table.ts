@@ -22,14 +22,16 @@ const CHAINS: Readonly<Record<HookName, string>> = {
   postrouting: 'POSTROUTING',
 };
 
-/** enum nf_ip_hook_priorities in include/uapi/linux/netfilter_ipv4.h; nat has NAT's own places. */
-const PRIORITIES: Readonly<Record<IptablesTableName, number>> = {
+/** enum nf_ip_hook_priorities in include/uapi/linux/netfilter_ipv4.h; nat comes at its own (see {@link natPriority}). */
+const PRIORITIES: Readonly<Record<Exclude<IptablesTableName, 'nat'>, number>> = {
   raw: -300,
   mangle: -150,
-  nat: 0,
   filter: 0,
   security: 50,
 };
+
+/** NF_IP_PRI_NAT_DST and NF_IP_PRI_NAT_SRC: what they make of it beside the nat chains of nftables. */
+const natPriority = (hook: HookName): number => (hook === 'prerouting' || hook === 'output' ? -100 : 100);
 
 /** The tables of a family as entries of the hooks whose built-in chains they have. */
 export function iptablesEntries(ruleset: IptablesRuleset, ipsets: readonly IpSet[]): HookEntries {
@@ -87,7 +89,8 @@ class CompiledTable {
       return 'accept';
     };
     const type = name === 'nat' ? 'nat' : name === 'mangle' ? 'route' : 'filter';
-    return { hook, priority: PRIORITIES[name], type, run };
+    const priority = name === 'nat' ? natPriority(hook) : PRIORITIES[name];
+    return { hook, priority, type, run };
   }
 
   get #title(): string {

@@ -235,5 +235,5 @@ it('tells of each field who says it, from which object it was read, or why it is
   expect(told.get('proxyMode')).toBe('given nftables: --set');
   expect(told.get('cloud')).toBe('assumed generic: no node bears a sign of a cloud that is known');
   expect(told.get('masqueradeAll')).toBe('assumed false: what generic has unless told otherwise');
-  expect(told.size).toBe(12);
+  expect(told.size).toBe(13);
 });
