@@ -69,10 +69,15 @@ function diagnose(example: Example, cluster = clusterOf(example)) {
   }));
 }
 
+/** Whichever pod it comes to. */
+function expectCause(example: Example): void {
+  const found = diagnose(example);
+  expect(new Set(found.map(({ verdict }) => verdict))).toEqual(new Set([example.verdict]));
+  expect(new Set(found.map(({ code }) => code))).toEqual(new Set([example.code]));
+}
+
 describe('the examples of causes', () => {
-  it.each(examples)('$code: $from to $to', (example) => {
-    expect(diagnose(example)).toMatchObject([{ verdict: example.verdict, code: example.code }]);
-  });
+  it.each(examples)('$code: $from to $to', (example) => expectCause(example));
 
   it.each(examples)('$code under other names and addresses', (example) => {
     const renamed = (text: string) =>
@@ -89,7 +94,7 @@ describe('the examples of causes', () => {
       from: renamed(example.from),
       to: renamed(example.to),
     };
-    expect(diagnose(other)).toMatchObject([{ verdict: example.verdict, code: example.code }]);
+    expectCause(other);
   });
 
   it('FL020 holds at a balancer that has no backend, too', () => {

@@ -1,6 +1,7 @@
 import type { Outcome, Reason, WalkRequest } from '../trace/trace.ts';
 import type { Cluster } from '../world/from-objects/from-objects.ts';
 import { type CauseCode, causeEntry } from './causes/registry.ts';
+import { answered } from './recognise/answered.ts';
 import { capturedPort } from './recognise/capture.ts';
 import { outsideSourceRanges, refusedByPod, withoutEndpoints } from './recognise/endpoints.ts';
 import { keptLocal, sentOnUnmasqueraded } from './recognise/policy.ts';
@@ -27,7 +28,7 @@ export interface Cause {
 
 /**
  * The cause of an outcome. Every outcome that did not reach has one; one that did has one where it came out other than
- * meant (FL012, FL024).
+ * meant: answered by another, or with something lost on the way.
  */
 export function causeOf(cluster: Cluster, request: WalkRequest, outcome: Outcome): Cause | undefined {
   const situation = new Situation(cluster, request, outcome);
@@ -139,13 +140,6 @@ const noWay: readonly Recogniser[] = [
   onlyBack(lostReply),
   (situation) => recognised('FL036', decided(situation)),
 ];
-
-const answered: Recogniser = (situation) => {
-  const { client, outcome, dialled } = situation;
-  const isOutside = client?.role === 'client' || client?.role === 'vpc-host';
-  if (!isOutside || dialled === undefined || situation.keepsSource) return undefined;
-  return recognised('FL024', `the pod sees ${outcome.sourceSeen} and not ${situation.request.from}`);
-};
 
 /** Whom to ask, by the walk's reason; the first that knows the case is believed. */
 const RECOGNISERS: Readonly<Record<Reason, readonly Recogniser[]>> = {

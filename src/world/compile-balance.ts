@@ -6,6 +6,7 @@ import {
   Dnat,
   Fib,
   Lookup,
+  Mangle,
   Masquerade,
   Match,
   NftChain,
@@ -18,6 +19,7 @@ import {
   Numgen,
   Payload,
   printNftElement,
+  RangeValue,
   Word,
 } from '../netfilter/netfilter.ts';
 import { DSTNAT, SRCNAT } from './hook-priority.ts';
@@ -35,38 +37,69 @@ export const nftFamily = (family: Family): 'ip' | 'ip6' => (family === 4 ? 'ip' 
 export const addressType = (family: Family): 'ipv4_addr' | 'ipv6_addr' =>
   family === 4 ? 'ipv4_addr' : 'ipv6_addr';
 
-/** A rule a listener and one map of members a protocol: nothing of a listener without members, which the host then refuses. */
+/** Of a connection whose members are not to see the client, where others are. */
+const HIDDEN = NumberValue(1);
+
+/**
+ * A rule a listener, one map of members a protocol, and one for each range of ports: nothing of a listener without
+ * members, which the host then refuses.
+ */
 export function compileBalance({ family, keepClientAddress, listeners }: Balance): NftTable {
   const serving = listeners.filter(({ members }) => members.length > 0);
-  const byTransport = Map.groupBy(serving, ({ protocol }) => wordOf(protocol));
-  const masquerade = NftRule([Match(Ct('status'), Word('dnat')), Masquerade(false)]);
+  const single = serving.filter(({ lastPort }) => lastPort === undefined);
+  const ranges = serving.filter(({ lastPort }) => lastPort !== undefined);
+  const byTransport = Map.groupBy(single, ({ protocol }) => wordOf(protocol));
+  const hides = (one: BalancerListener) => keepClientAddress && one.keepClientAddress === false;
+  const which = keepClientAddress ? Match(Ct('mark'), HIDDEN) : Match(Ct('status'), Word('dnat'));
+  const masquerade = NftRule([which, Masquerade(false)]);
   return NftTable(
     nftFamily(family),
     'fairlead-balance',
     [
       NftChain(
         'prerouting',
-        serving.map((one) => listenerRule(family, one)),
+        serving.map((one) => listenerRule(family, one, hides(one))),
         NftHook('nat', 'prerouting', DSTNAT),
       ),
-      ...(keepClientAddress
+      ...(keepClientAddress && !serving.some(hides)
         ? []
         : [NftChain('postrouting', [masquerade], NftHook('nat', 'postrouting', SRCNAT))]),
     ],
-    [...byTransport].map(([transport, some]) => memberMap(family, transport, some)),
+    [
+      ...[...byTransport].map(([transport, some]) => memberMap(family, transport, some)),
+      ...ranges.map((one) => rangeMap(family, one)),
+    ],
   );
 }
 
-function listenerRule(family: Family, { protocol, port, members }: BalancerListener): NftRule {
+function listenerRule(family: Family, listener: BalancerListener, isHidden: boolean): NftRule {
+  const { protocol, port, lastPort, members } = listener;
   const transport = wordOf(protocol);
   const dport = Payload(transport, 'dport');
+  const first = NumberValue(port);
+  const choice = Numgen(members.length);
+  const to =
+    lastPort === undefined
+      ? Lookup(Concat(dport, choice), `members-${transport}`)
+      : Lookup(choice, rangeName(listener));
   return NftRule([
     Match(Fib(['daddr'], 'type'), Word('local')),
-    Match(dport, NumberValue(port)),
-    Dnat(Lookup(Concat(dport, Numgen(members.length)), `members-${transport}`), {
-      family: nftFamily(family),
-    }),
+    Match(dport, lastPort === undefined ? first : RangeValue(first, NumberValue(lastPort))),
+    ...(isHidden ? [Mangle(Ct('mark'), HIDDEN)] : []),
+    Dnat(to, { family: nftFamily(family) }),
   ]);
+}
+
+const rangeName = ({ protocol, port }: BalancerListener): string => `members-${wordOf(protocol)}-${port}`;
+
+/** A range has its map for itself: its ports are no part of a key. */
+function rangeMap(family: Family, listener: BalancerListener): NftSet {
+  const elements = listener.members.map((member, at) => NftElement(NumberValue(at), pair(member)));
+  return NftSet(rangeName(listener), ['integer'], {
+    value: [addressType(family), 'inet_service'],
+    transport: wordOf(listener.protocol),
+    elements: new Map(elements.map((each) => [printNftElement(NftElement(each.key)), each])),
+  });
 }
 
 function memberMap(family: Family, transport: Transport, listeners: readonly BalancerListener[]): NftSet {

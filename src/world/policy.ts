@@ -81,5 +81,16 @@ export interface Balance extends OfFamily {
 export interface BalancerListener {
   readonly protocol: Protocol;
   readonly port: Port;
+  /** With it, every port from {@link BalancerListener.port} to this one. */
+  readonly lastPort?: Port;
+  /** One that stands here several times is chosen as often more. */
   readonly members: readonly Endpoint[];
+  /** The balancer's unless said. */
+  readonly keepClientAddress?: boolean;
+  /** What the balancer speaks with clients: it ends their connections and opens its own, so it keeps no address. */
+  readonly ends?: EndedProtocol;
+  /** It writes a PROXY header before what clients send. */
+  readonly proxyProtocol?: boolean;
 }
+
+export type EndedProtocol = 'HTTP' | 'HTTPS' | 'TLS';

@@ -115,7 +115,12 @@ describe('a balancer and a NAT gateway', () => {
     name: 'lb-1',
     address: addr('192.168.0.100'),
     keepClientAddress,
-    listeners: [http, { ...http, port: portOf(81), members: [] }],
+    listeners: [
+      http,
+      { ...http, port: portOf(81), members: [] },
+      { ...http, port: portOf(443), ends: 'HTTPS', keepClientAddress: false } as const,
+      { ...http, port: portOf(9000), lastPort: portOf(9005) },
+    ],
   });
   const forwards = [
     { elastic: addr('100.64.2.1'), protocol: 'TCP', port: portOf(80), to: to('192.168.0.11:30080') },

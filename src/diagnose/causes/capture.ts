@@ -49,7 +49,7 @@ export const CAPTURE_CAUSES = {
     title: 'TLS or PROXY protocol of the balancer, bypassed by capture',
     explanation:
       'kube-proxy forwards clients inside straight to the pods, which then get bytes the balancer would have decrypted or prefixed.',
-    shownBy: 'manifest',
+    shownBy: 'connection',
   },
   FL018: {
     name: 'hostNetworkUnderIpvs',
@@ -63,6 +63,6 @@ export const CAPTURE_CAUSES = {
     title: 'Services on one balancer differ in pass-through, under IPVS',
     explanation:
       'One Service captures the address that the other one wants left alone, and the address is captured for both.',
-    shownBy: 'manifest',
+    shownBy: 'connection',
   },
 } as const satisfies Readonly<Record<string, CauseEntry>>;

@@ -14,7 +14,7 @@ export const MANIFEST_CAUSES = {
     title: 'two Services, or a Service and a process, want one node port',
     explanation:
       'A node port belongs to one Service per protocol in the whole cluster; the rules also win over a process of the node that listens on it.',
-    shownBy: 'manifest',
+    shownBy: 'connection',
   },
   FL031: {
     name: 'idAndAutocreate',

@@ -14,14 +14,14 @@ export const SOURCE_CAUSES = {
     title: 'policy Local with different numbers of pods per node',
     explanation:
       'The balancer shares between nodes, each node between its own pods: a pod alone on its node gets several times the load of the others.',
-    shownBy: 'manifest',
+    shownBy: 'connection',
   },
   FL026: {
     name: 'sourcePortExhaustion',
     title: 'few nodes masquerade for all clients: source ports run out',
     explanation:
       "Every connection through a node port takes one of the node's ports towards its endpoint; there are about 28,000 to 64,000 of them for one endpoint.",
-    shownBy: 'manifest',
+    shownBy: 'connection',
   },
   FL027: {
     name: 'conntrackInsertionRace',
@@ -35,6 +35,6 @@ export const SOURCE_CAUSES = {
     title: 'sessionAffinity ClientIP behind something that hides the client',
     explanation:
       'Affinity goes by the source address the node sees; behind a balancer or proxy that is one address, and one pod gets everything.',
-    shownBy: 'manifest',
+    shownBy: 'connection',
   },
 } as const satisfies Readonly<Record<string, CauseEntry>>;

@@ -72,7 +72,7 @@ const OFFERED: readonly (readonly [CauseCode, readonly string[]])[] = [
   ['FL012', [NO_ADDRESS, OWN, IPTABLES]],
   ['FL013', [NAME, CLUSTER, NO_ADDRESS, podOn('n2'), IPTABLES]],
   ['FL014', [PASS, OWN, IPTABLES]],
-  ['FL015', [PASS, OWN, IPTABLES]],
+  ['FL015', [PASS, IPTABLES]],
   ['FL018', [NAME, 'dial n1, which runs a pod: 192.168.0.11:30080', CLUSTER, podOn('n2'), IPTABLES]],
   ['FL020', []],
   ['FL021', ['select app=web, which pods of default bear']],

@@ -30,7 +30,7 @@ describe('lint of the examples of causes', () => {
 
   it('shows every cause that manifests alone show', () => {
     const manifestOnly = CAUSE_CODES.filter((code) => causeEntry(code).shownBy === 'manifest');
-    expect(shown.map(({ code }) => code).sort()).toEqual([...manifestOnly].sort());
+    expect(shown.map(({ code }) => code)).toEqual(expect.arrayContaining(manifestOnly));
   });
 
   it('finds nothing else that is an error in the examples of others', () => {

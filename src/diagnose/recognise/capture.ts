@@ -1,14 +1,34 @@
+import type { Addr } from '../../ip/ip.ts';
+import type { Service } from '../../kube/objects.ts';
 import { firstOf, type Recognised, type Recogniser, recognised } from './recognised.ts';
-import type { Situation } from './situation.ts';
-
-const PORT_RANGES = 'kubernetes.io/elb.port-ranges';
+import { type Situation, serviceText } from './situation.ts';
 
 /** An address that IPVS has made the node's own, dialled on a port that no Service has. */
 export function capturedPort(situation: Situation): Recognised | undefined {
   const { request, dialled } = situation;
-  if (dialled !== undefined || !situation.isCaptured(request.to)) return undefined;
+  if (!situation.isCaptured(request.to)) return undefined;
+  if (dialled !== undefined) return passedThroughInVain(situation);
   return firstOf([answeredHere, inRange, ownedByIngress, foreign], situation);
 }
+
+/** The Service asks for its address to be left alone, and another one with the same address does not. */
+const passedThroughInVain: Recogniser = (situation) => {
+  const { dialled, request, clientNode } = situation;
+  if (dialled?.by !== 'loadBalancer' || bindsAddress(dialled.service, request.to)) return undefined;
+  const binding = situation.servicesAt(request.to).filter(([, service]) => bindsAddress(service, request.to));
+  if (binding.length === 0) return undefined;
+  return recognised(
+    'FL019',
+    `${serviceText(dialled)} wants ${request.to} left alone, and ${binding.map(([name]) => `svc/${name}`).join(', ')} binds it on ${clientNode}, for every port`,
+  );
+};
+
+/** Whether kube-proxy binds the address for the Service; ipMode Proxy (KEP-1860) keeps it from that. */
+const bindsAddress = ({ status }: Service, addr: Addr): boolean =>
+  (status?.loadBalancer?.ingress ?? []).some(
+    (one: { readonly ip?: string; readonly ipMode?: string }) =>
+      one.ip === addr.text && one.ipMode !== 'Proxy',
+  );
 
 const capturedBy = (situation: Situation): string =>
   situation
@@ -27,19 +47,15 @@ const answeredHere: Recogniser = (situation) => {
 
 const inRange: Recogniser = (situation) => {
   const { to, port } = situation.request;
-  for (const [name, service] of situation.servicesAt(to)) {
-    const ranges = service.metadata?.annotations?.[PORT_RANGES] ?? '';
-    const holds = [...ranges.matchAll(/(\d+)\s*[,-]\s*(\d+)/g)].some(
-      ([, first, last]) => Number(first) <= port && port <= Number(last),
-    );
-    if (!holds) continue;
-    const listed = (service.spec?.ports ?? []).map((one) => one.port).join(', ');
-    return recognised(
-      'FL015',
-      `port ${port} is in the range of svc/${name}, whose spec.ports lists ${listed} only`,
-    );
-  }
-  return undefined;
+  const { balancer, listener } = situation.balanced ?? {};
+  if (balancer === undefined || listener?.lastPort === undefined) return undefined;
+  const listed = situation
+    .servicesAt(to)
+    .flatMap(([, { spec }]) => (spec?.ports ?? []).map((one) => one.port));
+  return recognised(
+    'FL015',
+    `port ${port} is one of ${listener.port}-${listener.lastPort}, on which ${balancer.name} listens, and spec.ports of ${capturedBy(situation)} lists ${listed.join(', ')} only`,
+  );
 };
 
 /** An Ingress that names the balancer, or whose own address it is and which listens there. */

@@ -6,6 +6,7 @@ import { IPVS_INTERFACE } from '../../proxy/proxy.ts';
 import type { Direction, Hop, Outcome, WalkRequest } from '../../trace/trace.ts';
 import type { Cluster } from '../../world/from-objects/from-objects.ts';
 import { addressOf, type Host } from '../../world/world.ts';
+import { type Balanced, balancedBy } from './balancer.ts';
 import { type ClusterIndex, type Dialled, indexOf } from './cluster-index.ts';
 
 /**
@@ -65,6 +66,11 @@ export class Situation {
     )?.host;
   }
 
+  /** The balancer of the dialled address. */
+  get balanced(): Balanced | undefined {
+    return balancedBy(this.cluster, this.request);
+  }
+
   get passedBalancer(): string | undefined {
     return this.forward.find(({ host }) => this.cluster.world.hosts.get(host)?.role === 'balancer')?.host;
   }
@@ -102,8 +108,12 @@ export class Situation {
     return new Set(readyEndpoints(this.cluster, this.dialled).flatMap(({ nodeName }) => nodeName ?? []));
   }
 
+  get readyCount(): number {
+    return readyEndpoints(this.cluster, this.dialled).length;
+  }
+
   get hasReadyEndpoints(): boolean {
-    return readyEndpoints(this.cluster, this.dialled).length > 0;
+    return this.readyCount > 0;
   }
 
   /** What the dialled Service's selector finds. */

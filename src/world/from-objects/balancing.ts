@@ -1,16 +1,19 @@
 import { type Addr, Endpoint, type Port, type Protocol, portOf } from '../../ip/ip.ts';
-import { type EndpointSlice, keyOf, type Node, type Service } from '../../kube/objects.ts';
+import { type EndpointSlice, keyOf, type Node, type Service, type ServicePort } from '../../kube/objects.ts';
 import { type ForwardingPlan, type PortPlan, planService } from '../../proxy/proxy.ts';
 import type { BalancerFacts, NodeFacts } from '../facts.ts';
 import type { BalancerListener, Forward } from '../policy.ts';
 import type { ClusterProfile } from '../profile.ts';
 import { balancerNameOf, CLOUD_FACTS, holds } from './cloud-facts.ts';
+import type { IngressBackend, IngressNote } from './ingress.ts';
 import type { Inventory, Problem } from './inventory.ts';
+import { handlingOf, memberLabelsOf, rangesOf } from './listener-annotations.ts';
 import type { ServiceView } from './service-view.ts';
 
 /** A node that may be a member of a balancer. */
 export interface MemberNode {
   readonly node: NodeFacts;
+  readonly labels: Readonly<Record<string, string>>;
   readonly plan: ForwardingPlan;
 }
 
@@ -52,6 +55,7 @@ export function balancingOf(input: BalancingInput): Balancing {
     if (holds(facts.natGateway, view.service, profile)) forwards.push(...forwardsOf(input, view));
     else drafts.add(view);
   }
+  for (const ingress of inventory.ingresses) drafts.addIngress(ingress);
   return { ...drafts.finish(), forwards };
 }
 
@@ -79,7 +83,10 @@ interface Draft {
   readonly name: string;
   address?: Addr;
   elastic?: Addr;
-  keepClientAddress?: boolean;
+  /** What somebody says of the balancer as a whole. */
+  readonly keepClientAddress?: boolean;
+  /** What its first Service brings, for listeners nobody says anything of. */
+  usuallyKeeps?: boolean;
   /** By protocol and port. */
   readonly listeners: Map<string, BalancerListener>;
 }
@@ -107,32 +114,57 @@ class Drafts {
 
   add(view: ServiceView): void {
     const { service } = view;
-    const { profile } = this.#input;
     const draft = this.#draftOf(view);
     if (draft === undefined) {
       this.#note(view, 'has no address in status.loadBalancer: it has no balancer here');
       return;
     }
     for (const addr of view.cloudAddresses) this.#claim(draft, addr, view);
-    draft.keepClientAddress ??= holds(CLOUD_FACTS[profile.cloud].keepsClientAddress, service, profile);
     this.#balancerOf.set(keyOf(service), draft.name);
-    for (const listener of this.#listenersOf(service)) {
+    for (const listener of this.#listenersOf(service, draft)) {
       const key = keyOfListener(listener);
       if (draft.listeners.has(key)) this.#note(view, `finds port ${key} of '${draft.name}' taken`);
       else draft.listeners.set(key, listener);
     }
   }
 
-  finish(): Omit<Balancing, 'forwards'> {
-    const balancers = this.#drafts.map(
-      ({ name, address = this.#input.freeAddress(), elastic, keepClientAddress = true, listeners }) => ({
-        name,
-        address,
-        ...(elastic === undefined ? {} : { elastic }),
-        keepClientAddress,
-        listeners: [...listeners.values()],
-      }),
+  /** The listeners of an Ingress whose balancer the cloud made or was told of; those of a controller in the cluster are its Service's. */
+  addIngress(ingress: IngressNote): void {
+    const { annotations, addresses, ports, isSecure, backends } = ingress;
+    const draft = this.#drafts.find(
+      ({ name, address, elastic }) =>
+        Object.values(annotations).includes(name) ||
+        addresses.some((addr) => addr.text === address?.text || addr.text === elastic?.text),
     );
+    if (draft === undefined) return;
+    for (const number of ports) {
+      const listener = { protocol: 'TCP', port: portOf(number) } as const;
+      const key = keyOfListener(listener);
+      if (draft.listeners.has(key)) continue;
+      const members = backends.flatMap((backend) => this.#backendMembers(backend));
+      if (members.length === 0) {
+        const message = `ingress '${ingress.name}': where port ${number} of '${draft.name}' leads is not known`;
+        this.#problems.push({ place: `ingress/${ingress.name}`, message });
+        continue;
+      }
+      const ends = number === 80 || !isSecure ? 'HTTP' : 'HTTPS';
+      draft.listeners.set(key, { ...listener, members, ends, keepClientAddress: false });
+    }
+  }
+
+  finish(): Omit<Balancing, 'forwards'> {
+    const balancers = this.#drafts.map((draft) => {
+      const { name, address = this.#input.freeAddress(), elastic } = draft;
+      const usual = draft.keepClientAddress ?? draft.usuallyKeeps ?? true;
+      const all = [...draft.listeners.values()];
+      const keeps = (one: BalancerListener) => one.keepClientAddress ?? usual;
+      const keepClientAddress = all.length === 0 ? usual : all.some(keeps);
+      const listeners = all.map((one) => {
+        const { keepClientAddress: _, ...plain } = one;
+        return keepClientAddress && !keeps(one) ? { ...plain, keepClientAddress: false } : plain;
+      });
+      return { name, address, ...(elastic === undefined ? {} : { elastic }), keepClientAddress, listeners };
+    });
     return { balancers, balancerOf: this.#balancerOf, problems: this.#problems };
   }
 
@@ -158,16 +190,45 @@ class Drafts {
     else draft.elastic = addr;
   }
 
-  #listenersOf(service: Service): BalancerListener[] {
-    const { profile, nodes } = this.#input;
-    const toPods = holds(CLOUD_FACTS[profile.cloud].toPods, service, profile);
-    return (service.spec?.ports ?? []).map((port) => {
-      const listener = { protocol: protocolOf(port.protocol), port: portOf(port.port) };
-      const members = toPods
-        ? this.#podMembers(service, listener)
-        : nodes.flatMap((node) => nodeMember(node, service, listener, port.nodePort));
-      return { ...listener, members };
+  #listenersOf(service: Service, draft: Draft): BalancerListener[] {
+    const { profile } = this.#input;
+    const { cloud } = profile;
+    const ports = service.spec?.ports ?? [];
+    const listed = new Set(ports.map(({ port }) => port));
+    draft.usuallyKeeps ??= holds(CLOUD_FACTS[cloud].keepsClientAddress, service, profile);
+    const keepClientAddress =
+      draft.keepClientAddress ?? holds(CLOUD_FACTS[cloud].keepsClientAddress, service, profile);
+    return ports.flatMap((port) => {
+      const listener: BalancerListener = {
+        protocol: protocolOf(port.protocol),
+        port: portOf(port.port),
+        members: this.#membersOf(service, port),
+        keepClientAddress,
+        ...handlingOf(service, port, cloud),
+      };
+      const ranges = rangesOf(service, port, cloud, listed);
+      return [listener, ...ranges.map((range) => ({ ...listener, ...range }))];
     });
+  }
+
+  /** Where a balancer sends for a port of a Service. */
+  #membersOf(service: Service, { protocol, port, nodePort }: ServicePort): Endpoint[] {
+    const { profile, nodes } = this.#input;
+    const { toPods, weighsByPods } = CLOUD_FACTS[profile.cloud];
+    const wanted = { protocol: protocolOf(protocol), port: portOf(port) };
+    if (holds(toPods, service, profile)) return this.#podMembers(service, wanted);
+    const labels = memberLabelsOf(service, profile.cloud) ?? [];
+    const chosen = nodes.filter((node) => labels.every(([key, value]) => node.labels[key] === value));
+    const members = chosen.flatMap((node) => nodeMember(node, service, wanted, nodePort));
+    return members.flatMap(({ to, pods }) =>
+      Array.from({ length: holds(weighsByPods, service, profile) ? weightOf(pods, members) : 1 }, () => to),
+    );
+  }
+
+  #backendMembers({ service: name, port }: IngressBackend): Endpoint[] {
+    const service = this.#input.views.find((view) => keyOf(view.service) === name)?.service;
+    const found = (service?.spec?.ports ?? []).find((one) => one.port === port || one.name === port);
+    return service === undefined || found === undefined ? [] : this.#membersOf(service, found);
   }
 
   #podMembers(service: Service, listener: Wanted): Endpoint[] {
@@ -188,7 +249,8 @@ interface Wanted {
   readonly port: Port;
 }
 
-const keyOfListener = ({ protocol, port }: Wanted): string => `${port}/${protocol}`;
+const keyOfListener = ({ protocol, port, lastPort }: Wanted & { readonly lastPort?: Port }): string =>
+  `${port}${lastPort === undefined ? '' : `-${lastPort}`}/${protocol}`;
 
 const portOfPlan = (
   ports: readonly PortPlan[] | undefined,
@@ -205,9 +267,17 @@ function nodeMember(
   service: Service,
   listener: Wanted,
   nodePort: number | undefined,
-): Endpoint[] {
+): { readonly to: Endpoint; readonly pods: number }[] {
   const port = portOfPlan(plan.services.get(keyOf(service))?.ports, listener);
   if (port === undefined || nodePort === undefined) return [];
   if (port.external === 'Local' && port.local.length === 0) return [];
-  return [new Endpoint(node.address, portOf(nodePort))];
+  return [{ to: new Endpoint(node.address, portOf(nodePort)), pods: port.local.length }];
 }
+
+/** By the number of pods, in the smallest whole numbers. */
+function weightOf(pods: number, all: readonly { readonly pods: number }[]): number {
+  const divisor = all.reduce((most, one) => greatestDivisor(most, one.pods), 0);
+  return divisor === 0 ? 1 : pods / divisor;
+}
+
+const greatestDivisor = (a: number, b: number): number => (b === 0 ? a : greatestDivisor(b, a % b));

@@ -16,6 +16,8 @@ export interface CloudFacts {
   readonly toPods: readonly Condition[];
   /** The balancer changes the destination alone. */
   readonly keepsClientAddress: readonly Condition[];
+  /** Nodes are chosen by the number of their pods, and not all alike. */
+  readonly weighsByPods: readonly Condition[];
 }
 
 /** Holds where all that is given holds. */
@@ -54,6 +56,7 @@ export const CLOUD_FACTS: Readonly<Record<Cloud, CloudFacts>> = {
       { annotation: `${ELB}.transparent-client-ip`, values: ['true'] },
       { annotation: `${ELB}.enable-transparent-client-ip`, values: ['true'] },
     ],
+    weighsByPods: [],
   },
   ack: {
     balancerName: [`${CLB}-id`],
@@ -65,6 +68,7 @@ export const CLOUD_FACTS: Readonly<Record<Cloud, CloudFacts>> = {
       { network: 'eni', without: 'service.beta.kubernetes.io/backend-type' },
     ],
     keepsClientAddress: [ALWAYS],
+    weighsByPods: [{ policy: 'Local' }],
   },
   tke: {
     balancerName: ['service.kubernetes.io/tke-existed-lbid', 'service.kubernetes.io/loadbalance-id'],
@@ -73,6 +77,13 @@ export const CLOUD_FACTS: Readonly<Record<Cloud, CloudFacts>> = {
     notCaptured: [{ proxyMode: 'ipvs' }],
     toPods: [{ annotation: 'service.cloud.tencent.com/direct-access', values: ['true'] }],
     keepsClientAddress: [ALWAYS],
+    weighsByPods: [
+      {
+        annotation: 'service.cloud.tencent.com/local-svc-weighted-balance',
+        values: ['true'],
+        policy: 'Local',
+      },
+    ],
   },
   generic: {
     balancerName: [],
@@ -80,6 +91,7 @@ export const CLOUD_FACTS: Readonly<Record<Cloud, CloudFacts>> = {
     notCaptured: [],
     toPods: [],
     keepsClientAddress: [ALWAYS],
+    weighsByPods: [],
   },
 };
 

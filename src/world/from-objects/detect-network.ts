@@ -1,5 +1,6 @@
 import type { Network } from '../profile.ts';
 import { firstOfFour } from './detect-kube-proxy.ts';
+import { jsonMap } from './json-map.ts';
 import {
   type ClusterSigns,
   configMapNamed,
@@ -49,21 +50,10 @@ function otherTunnel(daemonSet: DaemonSet): Readings {
   return network('tunnel', objectText('DaemonSet', daemonSet), 'routed veths and VXLAN');
 }
 
-/** A value of JSON that somebody wrote into a ConfigMap; text that is none is passed over. */
-function json(text: string | undefined): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text ?? '{}');
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  } catch (error) {
-    if (error instanceof SyntaxError) return {};
-    throw error;
-  }
-}
-
 /** The backend is in net-conf.json, and without one it is VXLAN for canal and most manifests. */
 function flannel(daemonSet: DaemonSet, signs: ClusterSigns): Readings {
   const map = configMapNamed(signs, 'kube-flannel-cfg', 'canal-config');
-  const config = json(map?.data?.['net-conf.json']);
+  const config = jsonMap(map?.data?.['net-conf.json']);
   const { Type: type = 'udp' } = (config.Backend ?? { Type: 'vxlan' }) as { Type?: unknown };
   const object = map === undefined ? objectText('DaemonSet', daemonSet) : objectText('ConfigMap', map);
   const from = map === undefined ? object : `${object}, net-conf.json, Backend ${String(type)}`;
@@ -92,7 +82,7 @@ function terway(daemonSet: DaemonSet, signs: ClusterSigns): Readings {
 /** GlobalRouter or VPC-CNI; a cluster may run both, and then says which one a pod gets that asks for none. */
 function tke(daemonSet: DaemonSet, signs: ClusterSigns): Readings {
   const map = configMapNamed(signs, 'tke-cni-agent-conf');
-  const delegate = json(map?.data?.['00-multus.conf']).defaultDelegates;
+  const delegate = jsonMap(map?.data?.['00-multus.conf']).defaultDelegates;
   if (map !== undefined && typeof delegate === 'string') {
     const from = `${objectText('ConfigMap', map)}, defaultDelegates ${delegate}`;
     return network(delegate === 'tke-bridge' ? 'vpc' : 'eni', from);

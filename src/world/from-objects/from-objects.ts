@@ -70,7 +70,9 @@ export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Clus
   const plans = plansOf(machines.nodes, profile, views, slices);
   const members = machines.nodes.flatMap(({ node, facts }) => {
     const plan = plans.get(facts.name);
-    return plan === undefined || !isMember(node) ? [] : [{ node: facts, plan }];
+    return plan === undefined || !isMember(node)
+      ? []
+      : [{ node: facts, labels: node.metadata?.labels ?? {}, plan }];
   });
   const freeAddress = () => pool.take();
   const balancing = balancingOf({ inventory, profile, views, slices, nodes: members, freeAddress });

@@ -8,6 +8,7 @@ import type { FieldPath, Manifest } from './manifests.ts';
  * What a cloud knows and Kubernetes does not, as kinds of their own in the group fairlead.dev/v1alpha1:
  *
  *   kind: LoadBalancer   spec: {addresses: [{type, address}], keepClientAddress, listeners: [{protocol, port, members}]}
+ *                        a listener may have lastPort, keepClientAddress, ends: HTTP | HTTPS | TLS, and proxyProtocol
  *   kind: NatGateway     spec: {addresses: [{type: public, address}], dnat: [{address, protocol, port, to: {address, port}}]}
  *   kind: Host           spec: {addresses: [{type, address}], listeners: [{protocol, port, address}]}
  *
@@ -59,7 +60,20 @@ export function readLoadBalancer(manifest: Manifest): LoadBalancer {
       protocol: listener.at('protocol').protocol(),
       port: listener.at('port').port(),
       members: listener.at('members').items((member) => member.endpoint()),
+      ...handlingOf(listener),
     })),
+  };
+}
+
+function handlingOf(listener: Field): Omit<BalancerListener, 'protocol' | 'port' | 'members'> {
+  const [last, ends] = [listener.at('lastPort'), listener.at('ends')];
+  const keep = listener.at('keepClientAddress').flag();
+  return {
+    ...(last.isThere ? { lastPort: last.port() } : {}),
+    // A balancer that ends connections opens its own.
+    ...(ends.isThere ? { ends: ends.oneOf(['HTTP', 'HTTPS', 'TLS']), keepClientAddress: false } : {}),
+    ...(keep === undefined ? {} : { keepClientAddress: keep }),
+    ...(listener.at('proxyProtocol').flag() === true ? { proxyProtocol: true } : {}),
   };
 }
 
@@ -131,6 +145,10 @@ class Field {
     this.#manifest = manifest;
     this.#path = path;
     this.#value = value ?? undefined;
+  }
+
+  get isThere(): boolean {
+    return this.#value !== undefined;
   }
 
   at(name: string): Field {
