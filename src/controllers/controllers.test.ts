@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ApiError } from '../client/client.ts';
 import type {
   ConfigMap,
+  EndpointHints,
   EndpointSlice,
   Endpoints,
   Event,
@@ -86,6 +87,28 @@ describe('a Service', () => {
     expect(after.items[0]?.metadata?.resourceVersion).toBe(items[0]?.metadata?.resourceVersion);
     const legacyAfter = await cluster.client.list<Endpoints>(RESOURCES.endpoints, { namespace: 'slices' });
     expect(legacyAfter.items[0]?.metadata?.resourceVersion).toBe(legacy.items[0]?.metadata?.resourceVersion);
+  });
+
+  it('hints each endpoint for its node and zone as trafficDistribution asks, and no longer than that', async () => {
+    const { client } = cluster;
+    const key = { name: 'web', namespace: 'slices' };
+    const ask = (trafficDistribution: string | null) =>
+      client.patch(RESOURCES.services, key, 'merge', { spec: { trafficDistribution } });
+    const hinted = (what: string, fits: (hints: EndpointHints | undefined) => boolean) =>
+      waits.untilSlice(
+        'slices',
+        what,
+        ({ endpoints }) => endpoints?.length === 3 && endpoints.every(({ hints }) => fits(hints)),
+      );
+    await ask('PreferSameNode');
+    const { endpoints } = await hinted('hints for nodes', (hints) => hints?.forNodes !== undefined);
+    for (const { hints, nodeName = '', zone = '' } of endpoints) {
+      expect(hints).toEqual({ forNodes: [{ name: nodeName }], forZones: [{ name: zone }] });
+    }
+    await ask('PreferClose');
+    await hinted('hints for zones alone', (hints) => JSON.stringify(hints)?.includes('forNodes') === false);
+    await ask(null);
+    await hinted('no hints', (hints) => hints === undefined);
   });
 
   it('takes a deleted pod out, each time', async () => {

@@ -102,6 +102,24 @@ describe('endpoints', () => {
     ]);
   });
 
+  it.each([
+    [undefined, 'n1', undefined],
+    ['PreferClose', 'n1', { forZones: [{ name: 'z' }] }],
+    ['PreferSameZone', 'n1', { forZones: [{ name: 'z' }] }],
+    ['PreferSameNode', 'n1', { forNodes: [{ name: 'n1' }], forZones: [{ name: 'z' }] }],
+    ['PreferSameNode', 'zoneless', { forNodes: [{ name: 'zoneless' }] }],
+    ['PreferSameZone', 'zoneless', undefined],
+  ])('with trafficDistribution %s on node %s are hinted as %j', (trafficDistribution, nodeName, hints) => {
+    const hinted = (readyFor?: number) => {
+      const one = pod('a', { ...(readyFor === undefined ? {} : { readyFor }), spec: { nodeName } });
+      const spec = { ports: [{ port: 80 }], ...(trafficDistribution && { trafficDistribution }) };
+      const zoned = (name: string) => (name === 'zoneless' ? { metadata: { name } } : node(name));
+      return groupsOf(service(spec), [one], 'IPv4', zoned)[0]?.endpoints[0]?.hints;
+    };
+    expect(hinted(1)).toEqual(hints);
+    expect(hinted()).toBeUndefined();
+  });
+
   it('are grouped by the ports that names mean in each pod', () => {
     const pods = [
       pod('a', { spec: named(8080) }),

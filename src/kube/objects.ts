@@ -65,6 +65,12 @@ export interface KubeObject {
   metadata?: ObjectMeta;
 }
 
+/** Where an endpoint of a slice would best get its traffic from; `kubernetes-types` has no forNodes (KEP-3015) yet. */
+export interface EndpointHints {
+  forZones?: { name: string }[];
+  forNodes?: { name: string }[];
+}
+
 /** `namespace/name`, or `name` for objects of the cluster: the key of an object within its kind. */
 export function keyOf(object: KubeObject): string {
   const { namespace, name = '' } = object.metadata ?? {};

@@ -1,6 +1,7 @@
 /** From a Service and its pods to the endpoints they make. Pure. */
 import { Addr } from '../ip/addr.ts';
 import {
+  type EndpointHints,
   type EndpointPort,
   type EndpointSlice,
   isDeleting,
@@ -92,7 +93,24 @@ function endpointOf(
     ...(nodeName === undefined ? {} : { nodeName }),
     targetRef: targetRefOf(pod),
     ...(zone === undefined ? {} : { zone }),
+    ...(ready ? hintsFor(service, nodeName, zone) : {}),
   };
+}
+
+/**
+ * spec.trafficDistribution as hints: the endpoint is for its own zone (KEP-4444), or for its own node and, for proxies that
+ * know no nodes, its zone (KEP-3015). Endpoints that are not ready have none, as nobody is to be sent there.
+ */
+function hintsFor(
+  { spec }: Service,
+  node: string | undefined,
+  zone: string | undefined,
+): { readonly hints?: EndpointHints } {
+  const wish = spec?.trafficDistribution;
+  const forNodes = wish === 'PreferSameNode' && node !== undefined ? { forNodes: [{ name: node }] } : {};
+  const forZones = wish !== undefined && zone !== undefined ? { forZones: [{ name: zone }] } : {};
+  const hints = { ...forNodes, ...forZones };
+  return Object.keys(hints).length === 0 ? {} : { hints };
 }
 
 /** A pod whose subdomain is the Service's name has a name of its own there (DNS specification, 2.4.1). */

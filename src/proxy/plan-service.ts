@@ -1,5 +1,5 @@
 import { Addr, Endpoint, type Family, Prefix, type Protocol, portOf } from '../ip/ip.ts';
-import type { EndpointSlice, Service, ServicePort, SliceEndpoint } from '../kube/objects.ts';
+import type { EndpointHints, EndpointSlice, Service, ServicePort, SliceEndpoint } from '../kube/objects.ts';
 import { keyOf } from '../kube/objects.ts';
 import type { NodeFacts, ProxyConfig } from './config.ts';
 import { type Backend, type ChosenEndpoints, chooseEndpoints, type TrafficPolicy } from './endpoints.ts';
@@ -215,7 +215,7 @@ function backendOf(node: NodeFacts, one: SliceEndpoint, port: number): Backend |
   const address = one.addresses[0];
   if (address === undefined) return undefined;
   const { ready = true, serving = ready, terminating = false } = one.conditions ?? {};
-  const hints = (one.hints ?? {}) as { forZones?: { name: string }[]; forNodes?: { name: string }[] };
+  const hints: EndpointHints = one.hints ?? {};
   return {
     endpoint: new Endpoint(Addr.parse(address), portOf(port)),
     ready,

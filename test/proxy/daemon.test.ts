@@ -337,10 +337,11 @@ describe.each(['nftables', 'iptables', 'ipvs'] as const)('%s', (mode) => {
     expect(written()).toEqual([]);
     const [file, ...args] = TAMPERING[mode];
     await bed.node.run({ file, args });
-    await eventually(
-      async () => written().length,
-      (count) => count > 0,
+    const repaired = await eventually(
+      async () => written(),
+      (some) => some.length > 0,
     );
+    expect(repaired).not.toEqual([]);
     expect(pods(await bed.dial('pod2', '10.247.1.16:80'))).toEqual(['pod1']);
   });
 

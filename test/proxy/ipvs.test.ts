@@ -313,37 +313,5 @@ describe('in a guest', () => {
       );
       expect(await held.ask()).toMatchObject({ pod: 'pod1' });
     });
-
-    it('finds the kernel as it left it, so that a restart changes nothing and holds connections', async () => {
-      const held = await bed.hold('client', '10.247.0.10:80');
-      const { pod } = (await held.ask()) as { pod: string };
-      expect((await backend.restore()).transaction).toBe('');
-      expect(await backend.intact()).toBe(true);
-      expect(await held.ask()).toMatchObject({ pod });
-    });
-
-    it('sees a foreign flush, and writes anew what is gone', async () => {
-      await bed.node.run({ file: 'ipvsadm', args: ['-C'] });
-      expect(await backend.intact()).toBe(false);
-      await backend.restore();
-      expect(await backend.intact()).toBe(true);
-      expect(pods(await dial('pod2', '10.247.0.10:80'))).toEqual(['pod1', 'pod2', 'pod3']);
-    });
-
-    it('takes everything of its own away and leaves the rest', async () => {
-      const foreign = '-A -t 192.168.0.11:9999 -s wlc\n';
-      await bed.node.run({ file: 'ipvsadm', args: ['-R'], stdin: foreign });
-      await bed.node.run({ file: 'ipset', args: ['create', 'theirs', 'hash:ip'] });
-      await bed.node.run({ file: 'iptables', args: ['-A', 'INPUT', '-s', '203.0.113.9', '-j', 'DROP'] });
-      await backend.restore();
-      await backend.cleanup();
-      const said = async (file: string, ...args: string[]) => (await bed.node.run({ file, args })).stdout;
-      expect(await said('ipvsadm', '-Sn')).toBe(foreign);
-      expect(await said('ipset', 'list', '-n')).toBe('theirs\n');
-      expect(await said('iptables-save')).not.toContain('KUBE-');
-      expect(await said('iptables-save')).toContain('-A INPUT -s 203.0.113.9/32 -j DROP');
-      expect(await said('ip', 'link', 'show')).not.toContain('kube-ipvs0');
-      await start();
-    });
   });
 });

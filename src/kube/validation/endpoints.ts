@@ -1,5 +1,5 @@
 /** Endpoints and EndpointSlices (upstream: pkg/apis/core and pkg/apis/discovery validation). */
-import type { EndpointSlice, Endpoints, SliceEndpoint } from '../objects.ts';
+import type { EndpointHints, EndpointSlice, Endpoints, SliceEndpoint } from '../objects.ts';
 import {
   checkAddress,
   checkFormat,
@@ -83,7 +83,7 @@ function checkSubsetPort(field: string, port: SubsetPort, named: boolean): Field
 const MAX_ENDPOINTS = 1000;
 const MAX_PORTS = 20_000;
 const MAX_ADDRESSES = 100;
-const MAX_ZONE_HINTS = 8;
+const MAX_HINTS = 8;
 const ADDRESS_TYPES = ['FQDN', 'IPv4', 'IPv6'];
 
 export function checkEndpointSlice(slice: EndpointSlice): FieldError[] {
@@ -124,14 +124,20 @@ function checkSliceEndpoint(path: string, endpoint: SliceEndpoint, type: string)
     }
   }
   if (hostname !== undefined) errors.push(...checkFormat(`${path}.hostname`, hostname, dns1123Label));
-  const zones = hints?.forZones ?? [];
-  if (zones.length > MAX_ZONE_HINTS) {
-    errors.push(tooMany(`${path}.hints.forZones`, zones.length, MAX_ZONE_HINTS));
+  const { forZones = [], forNodes = [] }: EndpointHints = hints ?? {};
+  errors.push(...checkHints(`${path}.hints.forZones`, forZones));
+  errors.push(...checkHints(`${path}.hints.forNodes`, forNodes));
+  for (const [at, { name }] of forNodes.entries()) {
+    errors.push(...checkFormat(`${path}.hints.forNodes[${at}].name`, name, dns1123Subdomain));
   }
+  return errors;
+}
+
+function checkHints(path: string, hints: readonly { readonly name: string }[]): FieldError[] {
+  const errors = hints.length > MAX_HINTS ? [tooMany(path, hints.length, MAX_HINTS)] : [];
   const seen = new Set<string>();
-  for (const [at, { name }] of zones.entries()) {
-    const field = `${path}.hints.forZones[${at}].name`;
-    if (seen.has(name)) errors.push(duplicate(field, name));
+  for (const [at, { name }] of hints.entries()) {
+    if (seen.has(name)) errors.push(duplicate(`${path}[${at}].name`, name));
     seen.add(name);
   }
   return errors;

@@ -14,7 +14,7 @@ import {
   checkPrefix,
   checkProtocol,
 } from './checks.ts';
-import { duplicate, type FieldError, forbidden, invalid, notSupported, required } from './field-error.ts';
+import { duplicate, type FieldError, forbidden, invalid, required } from './field-error.ts';
 import { dns1123Label, dns1123Subdomain, portNumber, qualifiedName } from './formats.ts';
 import { checkLabels } from './labels.ts';
 import { checkClusterIPs, checkServiceFamilies } from './service-addresses.ts';
@@ -196,6 +196,8 @@ function checkLoadBalancerFields(spec: Spec): FieldError[] {
 }
 
 const POLICIES = ['Cluster', 'Local'];
+/** PreferClose is the older name of PreferSameZone (KEP-3015). */
+const TRAFFIC_DISTRIBUTIONS = ['PreferClose', 'PreferSameNode', 'PreferSameZone'];
 
 function checkTrafficPolicies(spec: Spec): FieldError[] {
   const { externalTrafficPolicy: external = '', internalTrafficPolicy: internal = '' } = spec;
@@ -210,8 +212,8 @@ function checkTrafficPolicies(spec: Spec): FieldError[] {
     errors.push(...checkOneOf('spec.internalTrafficPolicy', internal, POLICIES));
   }
   const distribution = spec.trafficDistribution;
-  if (distribution !== undefined && distribution !== 'PreferClose') {
-    errors.push(notSupported('spec.trafficDistribution', distribution, ['PreferClose']));
+  if (distribution !== undefined) {
+    errors.push(...checkOneOf('spec.trafficDistribution', distribution, TRAFFIC_DISTRIBUTIONS));
   }
   return errors;
 }
