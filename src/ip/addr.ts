@@ -13,17 +13,23 @@ export const bitsOf = (family: Family): number => BITS[family];
  */
 export class Addr {
   readonly family: Family;
-  /** The address as an unsigned number of {@link bitsOf} bits. */
-  readonly value: bigint;
   readonly text: string;
   /** The value of an IPv4 address as a number, for where speed counts; NaN for IPv6. */
   readonly u32: number;
+  /** Of IPv6 alone: a big number takes room, and clusters have many addresses. */
+  readonly #value: bigint | undefined;
 
-  private constructor(family: Family, value: bigint) {
-    this.family = family;
-    this.value = value;
-    this.u32 = family === 4 ? Number(value) : Number.NaN;
-    this.text = family === 4 ? textOf4(value) : textOf6(value);
+  private constructor(value: bigint | number, text: string) {
+    const four = typeof value === 'number';
+    this.family = four ? 4 : 6;
+    this.u32 = four ? value : Number.NaN;
+    this.text = text;
+    this.#value = four ? undefined : value;
+  }
+
+  /** The address as an unsigned number of {@link bitsOf} bits. */
+  get value(): bigint {
+    return this.#value ?? BigInt(this.u32);
   }
 
   /** Shape: `192.0.2.1` or `2001:db8::1`; no zone, no leading zeros in IPv4. Throws {@link Fault} FE006. */
@@ -32,7 +38,8 @@ export class Addr {
     if (value === undefined) {
       throw new Fault('FE006', `'${text}' is not an IP address`, 'write it like 192.0.2.1 or 2001:db8::1');
     }
-    return new Addr(text.includes(':') ? 6 : 4, value);
+    // What parses as IPv4 is written the one way there is.
+    return new Addr(value, typeof value === 'number' ? text : textOf6(value));
   }
 
   static isAddr(text: string): boolean {
@@ -43,7 +50,7 @@ export class Addr {
     if (value < 0n || value >> BigInt(BITS[family]) !== 0n) {
       throw new Fault('FE006', `${value} is outside IPv${family}`, 'stay within the family');
     }
-    return new Addr(family, value);
+    return family === 4 ? new Addr(Number(value), textOf4(Number(value))) : new Addr(value, textOf6(value));
   }
 
   /** The address `by` further on. Throws {@link Fault} FE006 past either end of the family. */
@@ -58,6 +65,7 @@ export class Addr {
   /** Orders IPv4 before IPv6, then by number. */
   compare(other: Addr): number {
     if (this.family !== other.family) return this.family - other.family;
+    if (this.family === 4) return this.u32 - other.u32;
     return this.value < other.value ? -1 : this.value > other.value ? 1 : 0;
   }
 
@@ -100,18 +108,27 @@ export class Addr {
   }
 }
 
-function value4(text: string): bigint | undefined {
-  const parts = text.split('.');
-  if (parts.length !== 4) return undefined;
-  let value = 0;
-  for (const part of parts) {
-    if (!/^(0|[1-9]\d{0,2})$/.test(part)) return undefined;
-    const byte = Number(part);
-    if (byte > 255) return undefined;
-    value = value * 256 + byte;
+/** Character by character: a cluster's addresses are parsed by the ten thousand. */
+function value4(text: string): number | undefined {
+  let [value, part, digits, parts] = [0, 0, 0, 1];
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === DOT) {
+      if (digits === 0 || ++parts > 4) return undefined;
+      value = value * 256 + part;
+      part = digits = 0;
+    } else {
+      const leadingZero = digits > 0 && part === 0;
+      if (code < ZERO || code > NINE || leadingZero) return undefined;
+      part = part * 10 + code - ZERO;
+      digits++;
+      if (part > 255) return undefined;
+    }
   }
-  return BigInt(value);
+  return parts === 4 && digits > 0 ? value * 256 + part : undefined;
 }
+
+const [DOT, ZERO, NINE] = [0x2e, 0x30, 0x39] as const;
 
 function value6(text: string): bigint | undefined {
   const halves = text.split('::');
@@ -134,7 +151,7 @@ function groups6(side: string, last: boolean): number[] | undefined {
     if (part.includes('.')) {
       const v4 = last && at === parts.length - 1 ? value4(part) : undefined;
       if (v4 === undefined) return undefined;
-      groups.push(Number(v4 >> 16n), Number(v4 & 0xffffn));
+      groups.push(v4 >>> 16, v4 & 0xffff);
     } else if (/^[0-9a-fA-F]{1,4}$/.test(part)) {
       groups.push(Number.parseInt(part, 16));
     } else return undefined;
@@ -142,10 +159,7 @@ function groups6(side: string, last: boolean): number[] | undefined {
   return groups;
 }
 
-function textOf4(value: bigint): string {
-  const n = Number(value);
-  return `${n >>> 24}.${(n >>> 16) & 255}.${(n >>> 8) & 255}.${n & 255}`;
-}
+const textOf4 = (n: number): string => `${n >>> 24}.${(n >>> 16) & 255}.${(n >>> 8) & 255}.${n & 255}`;
 
 /** RFC 5952: lower case, no leading zeros, the first longest run of two or more zero groups becomes `::`. */
 function textOf6(value: bigint): string {

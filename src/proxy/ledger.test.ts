@@ -14,6 +14,7 @@ import {
   printDeleteServer,
   printIptablesTransaction,
   printNftTransaction,
+  replacementOf,
 } from '../netfilter/netfilter.ts';
 import { DEFAULT_CONFIG, type NodeFacts } from './config.ts';
 import { compileIpvs } from './ipvs/compile.ts';
@@ -94,16 +95,22 @@ describe('NftablesLedger', () => {
     );
   });
 
-  it('holds what a compilation from scratch holds, whatever came before', () => {
+  /** A ledger after some steps, and the plans they leave. */
+  const ledgerAfter = (steps: readonly (readonly [number, ServicePlan | null])[]) => {
+    const ledger = new NftablesLedger(4, NODE, DEFAULT_CONFIG);
+    const services = new Map<string, ServicePlan>();
+    for (const [at, plan] of steps) {
+      ledger.replace(`default/s${at}`, plan ?? undefined);
+      if (plan === null) services.delete(`default/s${at}`);
+      else services.set(`default/s${at}`, plan);
+    }
+    return { ledger, services };
+  };
+
+  it('holds what a compilation from scratch holds, whatever came before, but for who sits in which slot', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
-        const ledger = new NftablesLedger(4, NODE, DEFAULT_CONFIG);
-        const services = new Map<string, ServicePlan>();
-        for (const [at, plan] of steps) {
-          ledger.replace(`default/s${at}`, plan ?? undefined);
-          if (plan === null) services.delete(`default/s${at}`);
-          else services.set(`default/s${at}`, plan);
-        }
+        const { ledger, services } = ledgerAfter(steps);
         const [whole] = compileNftables({
           node: NODE,
           config: DEFAULT_CONFIG,
@@ -111,11 +118,69 @@ describe('NftablesLedger', () => {
           problems: [],
         }).tables;
         if (whole === undefined) throw new Error('no table was compiled');
-        expect(lines(ledger.table(), whole)).toEqual(['']);
+        expect(withoutSlots(ledger.table())).toEqual(withoutSlots(whole));
       }),
     );
   });
+
+  it('finds nothing to change in a table that it has adopted', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+        const { ledger, services } = ledgerAfter(steps);
+        const restarted = new NftablesLedger(4, NODE, DEFAULT_CONFIG);
+        for (const [name, plan] of services) restarted.replace(name, plan);
+        restarted.adopt(ledger.table());
+        expect(lines(ledger.table(), restarted.table())).toEqual(['']);
+        expect(lines(restarted.table(), ledger.table())).toEqual(['']);
+      }),
+    );
+  });
+
+  it.each([0, 4, 8])('changes two slots when endpoint %i of nine goes', (gone) => {
+    const ledger = new NftablesLedger(4, NODE, DEFAULT_CONFIG);
+    const nine = Array.from(
+      { length: 9 },
+      (_, at): PlannedEndpoint => ({
+        endpoint: new Endpoint(Addr.parse(`172.16.1.${at}`), portOf(80)),
+        local: false,
+      }),
+    );
+    const plan = (cluster: readonly PlannedEndpoint[]): ServicePlan => ({
+      name: 'default/s',
+      ports: [
+        {
+          name: 'default/s',
+          family: 4,
+          protocol: 'TCP',
+          clusterIP: new Endpoint(Addr.parse('10.247.0.1'), portOf(80)),
+          externalIPs: [],
+          loadBalancerIPs: [],
+          internal: 'Cluster',
+          external: 'Cluster',
+          cluster,
+          local: [],
+          anyEndpoints: true,
+        },
+      ],
+    });
+    ledger.replace('default/s', plan(nine));
+    ledger.settle();
+    ledger.replace('default/s', plan(nine.toSpliced(gone, 1)));
+    const slots = linesOf(ledger.transaction()).filter((line) => line.includes('endpoints-tcp'));
+    const last = 'delete element ip fairlead endpoints-tcp 10.247.0.1 . 80 . 8';
+    const moved = [
+      `add element ip fairlead endpoints-tcp 10.247.0.1 . 80 . ${gone} : 172.16.1.8 . 80`,
+      `delete element ip fairlead endpoints-tcp 10.247.0.1 . 80 . ${gone}`,
+    ];
+    expect(slots.filter((line) => !line.includes('numgen'))).toEqual(gone === 8 ? [last] : [...moved, last]);
+  });
 });
+
+/** Every line of a table, where those of slots leave out the number. */
+const withoutSlots = (table: NftTable): string[] =>
+  linesOf(replacementOf(table))
+    .map((line) => line.replace(/(endpoints-\w+ .*) \. \d+ : /, '$1 : '))
+    .sort();
 
 /** Everything a change comes to, in an order of its own: that of sets, servers and addresses means nothing. */
 function ipvsLines(before: IpvsState, after: IpvsState): string[] {

@@ -1,9 +1,8 @@
 import type { Exec } from '../exec/exec.ts';
 import {
   differenceOfTables,
-  elementBatch,
   loadingOf,
-  NftTransaction,
+  type NftTransaction,
   printNftTransaction,
   replacementOf,
 } from '../netfilter/netfilter.ts';
@@ -47,7 +46,7 @@ export class NftablesBackend implements Backend {
     const transactions = Array.from(this.#ledgers.values(), (ledger) => ledger.transaction());
     await told(transactions, () => this.#tool.commit(transactions));
     this.#settle();
-    return new AppliedTransactions(transactions);
+    return appliedTransactions(transactions);
   }
 
   /**
@@ -55,14 +54,15 @@ export class NftablesBackend implements Backend {
    * few changes. A table that cannot be read, or that the difference does not fit, is replaced in one step.
    */
   async restore(): Promise<Applied> {
-    const transactions: NftTransaction[] = [];
+    const done: Applied[] = [];
     try {
-      for (const [family, ledger] of this.#ledgers) transactions.push(await this.#adopt(family, ledger));
+      for (const [family, ledger] of this.#ledgers) done.push(await this.#adopt(family, ledger));
     } catch (error) {
       return await this.#replaceAll(error);
     }
     this.#settle();
-    return new AppliedTransactions(transactions);
+    const changed = done.some((one) => one.changed);
+    return new LazyApplied(changed, () => done.map((one) => one.transaction).join(''));
   }
 
   async intact(): Promise<boolean> {
@@ -80,37 +80,32 @@ export class NftablesBackend implements Backend {
     await this.#tool.nft(`${lines.join('\n')}\n`);
   }
 
-  /** The transaction that has made the kernel's table the ledger's. */
-  async #adopt(family: 'ip' | 'ip6', ledger: NftablesLedger): Promise<NftTransaction> {
+  /** Makes the kernel's table the ledger's; the transactions that did. */
+  async #adopt(family: 'ip' | 'ip6', ledger: NftablesLedger): Promise<Applied> {
     const standing = await this.#tool.listed(family, TABLE_NAME);
+    if (standing === undefined && (await this.#tool.hasNetlink())) return await this.#load(ledger);
+    if (standing !== undefined) ledger.adopt(standing);
     const table = ledger.table();
-    const absent = standing === undefined;
-    const transaction = absent ? replacementOf(table) : differenceOfTables(standing, table);
-    if (absent && (await this.#tool.hasNetlink())) await this.#load(ledger);
-    else await this.#tool.commitWhole([transaction]);
-    return transaction;
+    const transaction = standing === undefined ? replacementOf(table) : differenceOfTables(standing, table);
+    await this.#tool.commitWhole([transaction]);
+    return appliedTransactions([transaction]);
   }
 
   /** Makes a table that is not there; packets meet it when its hooks are, which is the last step. */
-  async #load(ledger: NftablesLedger): Promise<void> {
-    const table = ledger.table();
+  async #load(ledger: NftablesLedger): Promise<Applied> {
+    const table = ledger.frame();
     const { frame, hooks } = loadingOf(table);
-    const elements = Array.from(
-      table.sets.values(),
-      (set) => ({ kind: 'AddElements', set, elements: [...set.elements.values()] }) as const,
-    );
-    const batch = elementBatch([NftTransaction(table, elements)]);
-    if (batch === undefined) return await this.#tool.nft(printNftTransaction(replacementOf(table)));
     await this.#tool.nft(printNftTransaction(frame));
-    await this.#tool.send(batch);
+    await this.#tool.fill(table, ledger.elements());
     await this.#tool.nft(printNftTransaction(hooks));
+    return new LazyApplied(true, () => printNftTransaction(replacementOf(ledger.table())));
   }
 
   async #replaceAll(why: unknown): Promise<Applied> {
     const whole = Array.from(this.#ledgers.values(), (ledger) => replacementOf(ledger.table()));
     await told(whole, () => this.#tool.commitWhole(whole), why);
     this.#settle();
-    return new AppliedTransactions(whole);
+    return appliedTransactions(whole);
   }
 
   #settle(): void {
@@ -132,19 +127,23 @@ async function told(
   }
 }
 
-/** Transactions that are in force; as text only if somebody asks, since a large one takes its time to print. */
-class AppliedTransactions implements Applied {
-  readonly #transactions: readonly NftTransaction[];
+const appliedTransactions = (transactions: readonly NftTransaction[]): Applied =>
+  new LazyApplied(
+    transactions.some(({ changes }) => changes.length > 0),
+    () => transactions.map(printNftTransaction).join(''),
+  );
 
-  constructor(transactions: readonly NftTransaction[]) {
-    this.#transactions = transactions;
-  }
+/** Text only if somebody asks: that of a large transaction takes its time to print. */
+class LazyApplied implements Applied {
+  readonly changed: boolean;
+  readonly #print: () => string;
 
-  get changed(): boolean {
-    return this.#transactions.some(({ changes }) => changes.length > 0);
+  constructor(changed: boolean, print: () => string) {
+    this.changed = changed;
+    this.#print = print;
   }
 
   get transaction(): string {
-    return this.#transactions.map(printNftTransaction).join('');
+    return this.#print();
   }
 }

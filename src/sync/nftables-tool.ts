@@ -1,7 +1,10 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Exec } from '../exec/exec.ts';
 import {
   type ElementBatch,
+  ElementBatchBuilder,
   elementBatch,
+  type NftElement,
   type NftTable,
   type NftTransaction,
   parseNftRuleset,
@@ -10,6 +13,12 @@ import {
   refusalOf,
 } from '../netfilter/netfilter.ts';
 import type { NetlinkRelay } from './netlink-relay.ts';
+
+/**
+ * How large a batch is when a table is filled, in bytes. It fits into the relay's pipe, so that the kernel works on one
+ * while the next is being made.
+ */
+const FILLING = 1 << 17;
 
 /** The kernel's nf_tables: frames of chains and sets by nft(8), elements by netlink where there is a relay. */
 export class NftablesTool {
@@ -69,4 +78,30 @@ export class NftablesTool {
     const refusal = refusalOf(batch, await this.#relay.send(batch.bytes));
     if (refusal !== undefined) throw new Error(`netlink: ${refusal}`);
   }
+
+  /** Adds elements to a table in as many transactions as it takes: one that no packet meets yet. */
+  async fill(table: NftTable, groups: Iterable<SomeElements>): Promise<void> {
+    const builders = new Map<string, ElementBatchBuilder>();
+    let sending: Promise<unknown> = Promise.resolve();
+    for (const { set: name, elements } of groups) {
+      const set = table.sets.get(name);
+      if (set === undefined) throw new Error(`the table has no set '${name}'`);
+      const builder = builders.get(name) ?? new ElementBatchBuilder(FILLING * 2);
+      builders.set(name, builder);
+      for (const one of elements) builder.put('add', table, set, one);
+      if (builder.length < FILLING) continue;
+      builders.delete(name);
+      await sending;
+      sending = this.send(builder.finish());
+      // Its bytes leave by the event loop.
+      await Promise.race([sending, turn()]);
+    }
+    await sending;
+    for (const builder of builders.values()) await this.send(builder.finish());
+  }
+}
+
+interface SomeElements {
+  readonly set: string;
+  readonly elements: readonly NftElement[];
 }

@@ -11,7 +11,6 @@ import {
   Lookup,
   Match,
   NftChain,
-  NftElement,
   type NftKey,
   NftRule,
   NftSet,
@@ -20,7 +19,6 @@ import {
   NumberValue,
   Numgen,
   Payload,
-  printNftKey,
   SetReference,
   SetUpdate,
   VerdictMap,
@@ -29,6 +27,7 @@ import {
 import { detectorOf, type NodeFacts, type ProxyConfig } from '../config.ts';
 import { hashOf } from '../names.ts';
 import type { PlannedEndpoint, PortPlan, ServicePlan } from '../plan.ts';
+import { type ElementGroup, oneElement, SlotGroup } from './element-group.ts';
 import {
   CHAINS,
   DIALECTS,
@@ -44,14 +43,7 @@ import {
 export interface NftFragment {
   readonly chains: readonly NftChain[];
   readonly sets: readonly NftSet[];
-  readonly elements: readonly SetElement[];
-}
-
-export interface SetElement {
-  readonly set: string;
-  /** The element's key in its set. */
-  readonly key: string;
-  readonly element: NftElement;
+  readonly groups: readonly ElementGroup[];
 }
 
 /** What all Services of a node and family are compiled under. */
@@ -61,13 +53,22 @@ export interface FragmentContext {
   readonly fromLocalPod: readonly NftStatement[] | undefined;
   /** The node's own addresses. */
   readonly own: ReadonlySet<string>;
+  /** Chains and sets by names that say their content: ten thousand Services share one object. */
+  readonly chains: Map<string, NftChain>;
+  readonly sets: Map<string, NftSet>;
 }
 
 export function fragmentContext(family: 4 | 6, node: NodeFacts, config: ProxyConfig): FragmentContext {
   const dialect = DIALECTS[family];
   const detector = detectorOf(family, node, config);
   const own = new Set((node.addresses ?? node.ips).map((addr) => addr.text));
-  return { dialect, fromLocalPod: detector && [fromLocalPod(dialect, detector)], own };
+  return {
+    dialect,
+    fromLocalPod: detector && [fromLocalPod(dialect, detector)],
+    own,
+    chains: new Map(),
+    sets: new Map(),
+  };
 }
 
 /** Compiles the ports of a Service that are of the context's family. */
@@ -102,7 +103,10 @@ class FragmentBuilder {
   readonly #context: FragmentContext;
   readonly #chains = new Map<string, NftChain>();
   readonly #sets = new Map<string, NftSet>();
-  readonly #elements: SetElement[] = [];
+  /** By name: several ports may add the same. */
+  readonly #groups = new Map<string, ElementGroup>();
+  /** Chains of Services with session affinity are their own. */
+  #shares = true;
 
   constructor(context: FragmentContext) {
     this.#context = context;
@@ -112,11 +116,12 @@ class FragmentBuilder {
     return {
       chains: [...this.#chains.values()],
       sets: [...this.#sets.values()],
-      elements: this.#elements,
+      groups: [...this.#groups.values()],
     };
   }
 
   add(port: PortPlan): void {
+    this.#shares = port.affinitySeconds === undefined;
     this.#put(SETS.clusterIPs, AddressValue(port.clusterIP.addr));
     this.#clusterIP(port);
     for (const addr of port.externalIPs) this.#external(ADDRESS, port, addressKey(port, addr));
@@ -191,7 +196,10 @@ class FragmentBuilder {
     const name = `${target.prefix}${reach}-${transport}`;
     const key = [...(target.prefix === '' ? [address] : []), 'inet_service', 'integer'];
     const value = [address, 'inet_service'];
-    if (!this.#sets.has(name)) this.#sets.set(name, NftSet(name, key, { value, transport }));
+    if (this.#sets.has(name)) return name;
+    const shared = this.#context.sets.get(name) ?? NftSet(name, key, { value, transport });
+    this.#context.sets.set(name, shared);
+    this.#sets.set(name, shared);
     return name;
   }
 
@@ -272,7 +280,12 @@ class FragmentBuilder {
   }
 
   #chain(name: string, rules: () => NftRule[]): string {
-    if (!this.#chains.has(name)) this.#chains.set(name, NftChain(name, rules()));
+    if (this.#chains.has(name)) return name;
+    // Making the rules also makes what they lead to, so they are made even where the chain is known.
+    const made = NftChain(name, rules());
+    const chain = this.#shares ? (this.#context.chains.get(name) ?? made) : made;
+    if (this.#shares) this.#context.chains.set(name, chain);
+    this.#chains.set(name, chain);
     return name;
   }
 
@@ -284,15 +297,17 @@ class FragmentBuilder {
     endpoints: readonly PlannedEndpoint[],
   ): void {
     const map = this.#endpointMap(target, reach, port);
+    if (endpoints.length === 0) return;
     const where = key.filter((part) => part.kind !== 'Word');
-    for (const [at, { endpoint }] of endpoints.entries()) {
-      const value = Concat(AddressValue(endpoint.addr), NumberValue(endpoint.port));
-      this.#put(map, Concat(...where, NumberValue(at)), value);
-    }
+    this.#add(new SlotGroup(map, where, endpoints));
   }
 
   #put(set: string, key: NftKey, value?: NftVerdict | NftKey): void {
-    this.#elements.push({ set, key: printNftKey(key), element: NftElement(key, value) });
+    this.#add(oneElement(set, key, value));
+  }
+
+  #add(group: ElementGroup): void {
+    this.#groups.set(group.name, group);
   }
 }
 

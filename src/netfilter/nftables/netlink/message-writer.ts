@@ -16,6 +16,8 @@ export class MessageWriter {
   #bytes: Uint8Array;
   #view: DataView;
   #length = 0;
+  /** Few names come again and again. */
+  readonly #names = new Map<string, Uint8Array>();
 
   constructor(capacity = 4096) {
     this.#bytes = new Uint8Array(capacity);
@@ -75,7 +77,8 @@ export class MessageWriter {
   /** A string with the zero byte that the kernel wants after it. */
   text(type: number, text: string): void {
     const start = this.beginAttribute(type);
-    const encoded = ENCODER.encode(text);
+    const encoded = this.#names.get(text) ?? ENCODER.encode(text);
+    this.#names.set(text, encoded);
     const at = this.#reserve(encoded.length + 1);
     this.#bytes.set(encoded, at);
     this.endAttribute(start);
