@@ -1,5 +1,15 @@
-import type { Addr, Prefix } from '../ip/ip.ts';
-import type { Host, Interface, Neighbour, Route, RoutingRule, RpFilter, Veth } from '../world/world.ts';
+import { Addr, type Mac, type Prefix } from '../ip/ip.ts';
+import {
+  familyOfRule,
+  type Host,
+  hasIpv6,
+  type Interface,
+  type Neighbour,
+  type Route,
+  type RoutingRule,
+  type RpFilter,
+  type Veth,
+} from '../world/world.ts';
 
 /*
  * What the tools are told so that a host of the World comes to be: lines for `ip -batch`, `bridge -batch` and `sysctl -p`.
@@ -25,14 +35,50 @@ function end({ netns, interface: { name, mac, mtu } }: End): string {
 /** What a kernel has for a link to nowhere. */
 export type DummyKind = 'dummy' | 'ifb';
 
-/** Everything of a host that `ip` makes, the host's namespace and its veth interfaces being there. */
+/**
+ * Everything of a host that `ip` makes beside what is of IPv6 alone (see {@link ipv6Lines}), the host's namespace and its veth
+ * interfaces being there.
+ */
 export function hostLines(host: Host, dummies: DummyKind = 'dummy'): string[] {
   return [
     ...[...host.interfaces].sort(bridgesFirst).flatMap((each) => interfaceLines(each, dummies)),
-    ...host.neighbours.map(neighbourLine),
-    ...host.routes.map(routeLine),
-    ...host.routingRules.map(ruleLine),
+    ...host.neighbours.filter(({ addr }) => addr.family === 4).map(neighbourLine),
+    ...host.routes.filter(({ to }) => to.family === 4).map(routeLine),
+    ...host.routingRules.filter((rule) => familyOfRule(rule) === 4).map(ruleLine),
   ];
+}
+
+/**
+ * What is of IPv6, for `ip -6 -batch`; the links are up. No address is tried for being taken (DAD), which takes a second: a
+ * World holds each once. Whoever asks for neighbours does so from a link-local address.
+ */
+export function ipv6Lines(host: Host): string[] {
+  if (!hasIpv6(host)) return [];
+  const addresses = host.interfaces.flatMap((each) => [
+    ...(each.kind === 'loopback' ? [] : [{ name: each.name, addr: linkLocalOf(each.mac), length: 64 }]),
+    ...each.addresses
+      .filter(({ addr }) => addr.family === 6)
+      .map(({ addr, length }) => ({ name: each.name, addr, length })),
+  ]);
+  return [
+    ...addresses.map(({ name, addr, length }) => `address add ${addr}/${length} dev ${name} nodad`),
+    ...host.neighbours.filter(({ addr }) => addr.family === 6).map(neighbourLine),
+    ...host.routes.filter(({ to }) => to.family === 6).map(routeLine),
+    ...host.routingRules.filter((rule) => familyOfRule(rule) === 6).map(ruleLine),
+  ];
+}
+
+/** As RFC 4291 makes it of the link's own address (modified EUI-64). */
+function linkLocalOf({ text }: Mac): Addr {
+  const [a = '', b, c, d, e, f] = text.split(':');
+  const first = (Number.parseInt(a, 16) ^ 2).toString(16);
+  return Addr.parse(`fe80::${first}${b}:${c}ff:fe${d}:${e}${f}`);
+}
+
+/** The addresses of IPv6 that a host has once it is whole, as /proc/net/ipv6_route writes them. */
+export function ipv6Addresses(host: Host): string[] {
+  const own = host.interfaces.flatMap(({ addresses }) => addresses.filter(({ addr }) => addr.family === 6));
+  return own.map(({ addr }) => addr.value.toString(16).padStart(32, '0'));
 }
 
 /** A bridge has to be there before its ports; everything else keeps its order, which the kernel numbers. */
@@ -42,7 +88,9 @@ function bridgesFirst(a: Interface, b: Interface): number {
 
 export function interfaceLines(each: Interface, dummies: DummyKind = 'dummy'): string[] {
   const { name } = each;
-  const addresses = each.addresses.map(({ addr, length }) => `address add ${addr}/${length} dev ${name}`);
+  const addresses = each.addresses
+    .filter(({ addr }) => addr.family === 4)
+    .map(({ addr, length }) => `address add ${addr}/${length} dev ${name}`);
   return [...made(each, dummies), ...addresses, `link set dev ${name} up`];
 }
 
@@ -65,7 +113,7 @@ function made(each: Interface, dummies: DummyKind): string[] {
   }
 }
 
-/** `replace`: a permanent entry also takes the place of one that ARP has found. */
+/** `replace`: a permanent entry also takes the place of one that asking has found. */
 export function neighbourLine({ interface: link, addr, mac }: Neighbour): string {
   return `neighbour replace ${addr} lladdr ${mac} dev ${link} nud permanent`;
 }
@@ -131,16 +179,50 @@ export function sysctlLines(host: Host): string[] {
 }
 
 /**
+ * What has to be said of IPv6 before the links are up: no address but those of the World, and nobody to be believed who tells
+ * of ways. What is made later has it from `default`.
+ */
+export function ipv6SysctlLines(host: Host): string[] {
+  if (!hasIpv6(host)) return [];
+  const names = [
+    'all',
+    'default',
+    ...host.interfaces.flatMap(({ kind, name }) => (kind === 'veth' ? name : [])),
+  ];
+  const conf = {
+    disable_ipv6: 0,
+    // 1: none is made by the kernel.
+    addr_gen_mode: 1,
+    accept_dad: 0,
+    dad_transmits: 0,
+    accept_ra: 0,
+    autoconf: 0,
+    router_solicitations: 0,
+    accept_redirects: 0,
+  };
+  return [
+    ...names.flatMap((name) =>
+      Object.entries(conf).map(([key, value]) => `net/ipv6/conf/${name}/${key} = ${value}`),
+    ),
+    // Of `all` it sets every interface, also those that are still to come.
+    `net/ipv6/conf/all/forwarding = ${Number(host.sysctls.ipv6Forwarding === true)}`,
+    'net/ipv6/icmp/ratelimit = 0',
+  ];
+}
+
+/**
  * The keys that a kernel may lack: without br_netfilter a bridge never calls iptables, without IPv6 there is none, and the
- * machine's limit of ICMP errors may be none of a namespace's. A World holds IPv4 alone, so that nothing goes another way
- * unseen.
+ * machine's limit of ICMP errors may be none of a namespace's. A host without an address of IPv6 has none of it, so that
+ * nothing goes another way unseen.
  */
 export function optionalSysctlLines(host: Host): string[] {
   const bridged = host.interfaces.some((each) => each.kind === 'bridge');
+  const { bridgeNfCallIptables, bridgeNfCallIp6tables = false } = host.sysctls;
   return [
-    ...['all', 'default'].map((name) => `net/ipv6/conf/${name}/disable_ipv6 = 1`),
+    ...(hasIpv6(host) ? [] : ['all', 'default'].map((name) => `net/ipv6/conf/${name}/disable_ipv6 = 1`)),
     // Each namespace has its own since Linux 6.13.
     'net/ipv4/icmp_msgs_per_sec = 100000',
-    ...(bridged && !host.sysctls.bridgeNfCallIptables ? ['net/bridge/bridge-nf-call-iptables = 0'] : []),
+    ...(bridged && !bridgeNfCallIptables ? ['net/bridge/bridge-nf-call-iptables = 0'] : []),
+    ...(bridged && !bridgeNfCallIp6tables ? ['net/bridge/bridge-nf-call-ip6tables = 0'] : []),
   ];
 }

@@ -17,3 +17,15 @@ sub enter {
   $inside = $name;
 }
 `;
+
+/** Socket addresses of either family, by the text of the address: `family`, `packed` and, back again, `unpacked`. */
+export const SOCKETS = `
+use Socket qw(:DEFAULT IPPROTO_IPV6 IPV6_V6ONLY inet_pton inet_ntop pack_sockaddr_in6 unpack_sockaddr_in6 sockaddr_family);
+sub family { $_[0] =~ /:/ ? AF_INET6 : AF_INET }
+sub packed { my ($addr, $port) = @_; $addr =~ /:/ ? pack_sockaddr_in6($port, inet_pton(AF_INET6, $addr)) : pack_sockaddr_in($port, inet_aton($addr)) }
+sub unpacked {
+  my $family = sockaddr_family($_[0]);
+  my ($port, $addr) = $family == AF_INET6 ? unpack_sockaddr_in6($_[0]) : unpack_sockaddr_in($_[0]);
+  (inet_ntop($family, $addr), $port);
+}
+`;

@@ -31,11 +31,14 @@ import {
   type End,
   forwardingLines,
   hostLines,
+  ipv6Addresses,
+  ipv6Lines,
+  ipv6SysctlLines,
   linkLine,
   optionalSysctlLines,
   sysctlLines,
 } from './commands.ts';
-import { failed, runSteps, type Step } from './steps.ts';
+import { ARRIVAL, failed, runSteps, type Step } from './steps.ts';
 
 /** How many hosts are set up at once: enough to keep a few cores busy, for every tool waits for the kernel's one lock. */
 const SIDE_BY_SIDE = 3;
@@ -116,12 +119,16 @@ function endOf(world: World, at: LinkEnd): End {
 function stepsOf(host: Host, dummies: DummyKind): Step[] {
   const { netns } = host;
   const forwarding = forwardingLines(host);
+  const some = (step: Step): Step[] => (step.lines.length === 0 ? [] : [step]);
   return [
+    ...some({ netns, ...SETTING, lines: ipv6SysctlLines(host) }),
     { netns, file: 'ip', args: BATCH, lines: hostLines(host, dummies) },
-    ...(forwarding.length === 0 ? [] : [{ netns, file: 'bridge', args: BATCH, lines: forwarding }]),
+    ...some({ netns, file: 'ip', args: ['-6', ...BATCH], lines: ipv6Lines(host) }),
+    ...some({ netns, file: 'bridge', args: BATCH, lines: forwarding }),
     { netns, ...SETTING, lines: sysctlLines(host) },
     { netns, ...SETTING_IF_THERE, lines: optionalSysctlLines(host) },
     ...filterSteps(host, host.policies.map(compilePolicy)),
+    ...some({ netns, ...ARRIVAL, lines: ipv6Addresses(host) }),
   ];
 }
 

@@ -2,6 +2,12 @@ import type { Exec } from '../exec/exec.ts';
 import { Fault } from '../fault/fault.ts';
 import { ENTER } from './namespaces-in-perl.ts';
 
+/**
+ * No tool but the runner itself: waits until the namespace takes each of these addresses for its own. An address of IPv6 is
+ * there at once and counts a little later, when a worker of the kernel has been at it (addrconf_dad_work).
+ */
+export const ARRIVAL = { file: 'arrival', args: [] } as const;
+
 /** A tool to run in a network namespace, with what it reads. */
 export interface Step {
   /** Below /run/netns. */
@@ -58,7 +64,7 @@ export function failed(
 /**
  * perl -e RUNNER: for each step a line with the namespace, the number of words and the length of the input; the words, a line
  * each; the input. Ends at the first that fails: prints its number and exit code, and what it said. What sysctl(8) would write
- * it writes itself, for /proc/sys/net is that of the namespace the process is in.
+ * it writes itself, for /proc/sys/net is that of the namespace the process is in; so is /proc/thread-self/net.
  */
 const RUNNER = String.raw`
 use strict; use IO::Handle;
@@ -74,6 +80,17 @@ sub set {
     print $file $value; close $file or fail(255, "$key = $value: $!");
   }
 }
+sub arrive {
+  my %missing = map { $_ => 1 } split /\n/, $_[0];
+  my $until = time + 10;
+  while (1) {
+    open my $file, '<', '/proc/thread-self/net/ipv6_route' or fail(255, "ipv6_route: $!");
+    while (<$file>) { my ($addr, $length, $flags) = (split)[0, 1, 8]; delete $missing{$addr} if $length eq '80' && $flags =~ /^8/ }
+    last unless %missing;
+    fail(255, 'after 10 s the addresses ' . join(' ', sort keys %missing) . ' are still not its own') if time > $until;
+    select undef, undef, undef, 0.005;
+  }
+}
 while (my $head = <STDIN>) {
   my ($netns, $count, $length) = split ' ', $head;
   my @argv = map { my $word = <STDIN>; chomp $word; $word } 1 .. $count;
@@ -81,6 +98,7 @@ while (my $head = <STDIN>) {
   read STDIN, $input, $length if $length;
   enter($netns);
   if ($argv[0] eq 'sysctl') { set($input, grep { $_ eq '-e' } @argv); $number++; next }
+  if ($argv[0] eq 'arrival') { arrive($input); $number++; next }
   pipe my $in, my $feed; pipe my $hear, my $out;
   my $pid = fork;
   die "fork: $!\n" unless defined $pid;

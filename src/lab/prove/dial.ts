@@ -3,7 +3,7 @@ import { Addr, type Port, portOf } from '../../ip/ip.ts';
 import { hostOf, type World } from '../../world/world.ts';
 import type { Cage } from '../cage.ts';
 import { CLOCK } from '../clock-in-perl.ts';
-import { ENTER } from '../namespaces-in-perl.ts';
+import { ENTER, SOCKETS } from '../namespaces-in-perl.ts';
 
 /** Who asks whom: what a walk is asked too, but for SCTP, which no responder speaks. */
 export interface Question {
@@ -57,7 +57,7 @@ export async function dialAll(
   const total = dials.reduce((sum, { times }) => sum + times, 0);
   const { stdout } = await cage.exec().run({
     file: 'perl',
-    args: ['-e', `${ENTER}${CLOCK}${DIALER}`, String(timeoutMs / 1000), String(SIDE_BY_SIDE)],
+    args: ['-e', `${ENTER}${SOCKETS}${CLOCK}${DIALER}`, String(timeoutMs / 1000), String(SIDE_BY_SIDE)],
     stdin: lines.join(''),
     timeoutMs: 30_000 + timeoutMs * Math.ceil(total / SIDE_BY_SIDE + 1),
   });
@@ -87,7 +87,7 @@ function readAnswer(said: readonly string[]): Answer {
  * client's port and what the responder said.
  */
 const DIALER = String.raw`
-use strict; use Socket; use IO::Handle; use IO::Select; use Errno; use Fcntl;
+use strict; use IO::Handle; use IO::Select; use Errno; use Fcntl;
 my ($seconds, $limit) = @ARGV;
 my (@waiting, %open);
 my $number = 0;
@@ -105,11 +105,11 @@ sub begin {
   my ($number, $netns, $protocol, $host, $port) = @{$_[0]};
   my $tcp = $protocol eq 'TCP';
   enter($netns);
-  socket(my $s, PF_INET, $tcp ? SOCK_STREAM : SOCK_DGRAM, 0) or die "socket: $!\n";
+  socket(my $s, family($host), $tcp ? SOCK_STREAM : SOCK_DGRAM, 0) or die "socket: $!\n";
   fcntl($s, F_SETFL, O_NONBLOCK);
-  my $done = connect $s, sockaddr_in($port, inet_aton($host));
+  my $done = connect $s, packed($host, $port);
   if (!$done && !$!{EINPROGRESS}) { print "$number refused 0\n"; return }
-  my ($own) = sockaddr_in(getsockname $s);
+  my (undef, $own) = unpacked(getsockname $s);
   $open{fileno $s} = { number => $number, tcp => $tcp, until => now() + $seconds, got => '', s => $s, port => $own };
   if ($tcp) { $writing->add($s); return }
   if (!defined syswrite $s, '?') { end($s, 'refused'); return }

@@ -1,7 +1,7 @@
 import type { Exec, Running } from '../../exec/exec.ts';
 import { hostOf, type World } from '../../world/world.ts';
 import type { Cage } from '../cage.ts';
-import { ENTER } from '../namespaces-in-perl.ts';
+import { ENTER, SOCKETS } from '../namespaces-in-perl.ts';
 import { type Answer, dialAll, type Question } from './dial.ts';
 import type { Expectation } from './expectation.ts';
 
@@ -68,11 +68,16 @@ async function eachHost(
 
 /** The rules that count, and where they stand. */
 async function counters(exec: Exec): Promise<string[]> {
-  const [nft, iptables] = await Promise.all([
+  const [nft, iptables, ip6tables] = await Promise.all([
     exec.run({ file: 'nft', args: ['list', 'ruleset'] }),
     exec.run({ file: 'iptables-save', args: ['-c'] }),
+    exec.run({ file: 'ip6tables-save', args: ['-c'] }),
   ]);
-  return [...countingNft(nft.stdout), ...countingIptables(iptables.stdout)];
+  return [
+    ...countingNft(nft.stdout),
+    ...countingIptables('iptables', iptables.stdout),
+    ...countingIptables('ip6tables', ip6tables.stdout),
+  ];
 }
 
 /** nft shows what iptables-nft has made as well; that is left to iptables-save. */
@@ -87,17 +92,19 @@ function countingNft(text: string): string[] {
   });
 }
 
-function countingIptables(text: string): string[] {
+function countingIptables(tool: string, text: string): string[] {
   let table = '';
   return text.split('\n').flatMap((line) => {
     if (line.startsWith('*')) table = line.slice(1);
-    return /^\[[1-9]\d*:\d+\] -A/.test(line) ? [`iptables ${table}: ${line}`] : [];
+    return /^\[[1-9]\d*:\d+\] -A/.test(line) ? [`${tool} ${table}: ${line}`] : [];
   });
 }
 
 async function connectionTable(exec: Exec): Promise<string[]> {
-  const { stdout } = await exec.run({ file: 'conntrack', args: ['-L'] });
-  return stdout.split('\n').filter((line) => line !== '');
+  const shown = await Promise.all(
+    ['ipv4', 'ipv6'].map((family) => exec.run({ file: 'conntrack', args: ['-L', '-f', family] })),
+  );
+  return shown.flatMap(({ stdout }) => stdout.split('\n').filter((line) => line !== ''));
 }
 
 async function watched(
@@ -108,7 +115,7 @@ async function watched(
 ): Promise<Pick<Evidence, 'answer' | 'packets'>> {
   const names = hosts.map((host) => hostOf(world, host).netns);
   const pipes = { stdin: 'pipe', stdout: 'pipe' } as const;
-  const watcher = await cage.exec().start('perl', ['-e', `${ENTER}${WATCHER}`, ...names], pipes);
+  const watcher = await cage.exec().start('perl', ['-e', `${ENTER}${SOCKETS}${WATCHER}`, ...names], pipes);
   const said = new Transcript(watcher);
   await said.ready;
   const [answers = []] = await dialAll(world, cage, [{ question, times: 1 }], TIMEOUT);
@@ -147,11 +154,11 @@ class Transcript {
 }
 
 /**
- * perl -e WATCHER namespace…: prints `watching`, and at the end of its input the packets of IPv4 that passed the links of the
- * namespaces meanwhile (packet(7)), by the kernel's time stamps (SIOCGSTAMPNS).
+ * perl -e WATCHER namespace…: prints `watching`, and at the end of its input the packets of IP that passed the links of the
+ * namespaces meanwhile (packet(7)), by the kernel's time stamps (SIOCGSTAMPNS); not what links of IPv6 say of themselves.
  */
 const WATCHER = String.raw`
-use strict; use Socket; use IO::Handle; use IO::Select; use Fcntl;
+use strict; use IO::Handle; use IO::Select; use Fcntl;
 $| = 1;
 my ($PACKET, $ALL, $STAMP, $NAME) = (17, 0x0003, 0x8907, 0x8910);
 my $select = IO::Select->new(\*STDIN);
@@ -170,17 +177,24 @@ sub name {
   return $names{fileno $s}{$index} //= do { my $request = pack 'a16 i x20', '', $index; ioctl $s, $NAME, $request; unpack 'Z16', $request };
 }
 sub flags { my ($bits) = @_; my @names = ([2, 'SYN'], [16, 'ACK'], [1, 'FIN'], [4, 'RST']); join '+', map { $bits & $_->[0] ? $_->[1] : () } @names }
+sub end { my ($addr, $port) = @_; my $text = inet_ntop(length $addr == 16 ? AF_INET6 : AF_INET, $addr); defined $port ? length $addr == 16 ? "[$text]:$port" : "$text:$port" : $text }
 sub text {
   my ($p) = @_;
-  my ($first, $protocol, $from, $to) = unpack 'C x8 C x2 a4 a4', $p;
-  my $body = substr $p, 4 * ($first & 15);
-  my ($source, $destination) = (inet_ntoa($from), inet_ntoa($to));
+  my ($first) = unpack 'C', $p;
+  my ($protocol, $from, $to, $body);
+  if ($first >> 4 == 6) { ($protocol, $from, $to) = unpack 'x6 C x a16 a16', $p; $body = substr $p, 40 }
+  else { ($protocol, $from, $to) = unpack 'x9 C x2 a4 a4', $p; $body = substr $p, 4 * ($first & 15) }
   if ($protocol == 6 or $protocol == 17) {
     my ($sport, $dport) = unpack 'n2', $body;
     my $what = $protocol == 6 ? 'tcp ' . flags(unpack 'x13 C', $body) : $dport == 8472 ? 'vxlan' : 'udp';
-    return "$what $source:$sport > $destination:$dport";
+    return "$what " . end($from, $sport) . ' > ' . end($to, $dport);
   }
-  if ($protocol == 1) { my ($type, $code) = unpack 'C2', $body; return "icmp type $type code $code $source > $destination" }
+  my ($source, $destination) = (end($from), end($to));
+  my ($type, $code) = unpack 'C2', $body;
+  return "icmp type $type code $code $source > $destination" if $protocol == 1;
+  # Listeners to groups are told of behind a header of hop-by-hop options (RFC 3810), neighbours by types 133 to 137.
+  return undef if $protocol == 0 || $protocol == 58 && $type >= 128;
+  return "icmpv6 type $type code $code $source > $destination" if $protocol == 58;
   return "protocol $protocol $source > $destination";
 }
 my $done = 0;
@@ -191,8 +205,9 @@ until ($done) {
       my ($kind, $index, $way) = unpack 'x2 n i x2 C', $at;
       my $stamp = "\0" x 16; ioctl $s, $STAMP, $stamp;
       my ($seconds, $nanoseconds) = unpack 'q2', $stamp;
-      next unless $kind == 0x0800;
-      push @seen, [$seconds, $nanoseconds, "$netns{fileno $s} " . name($s, $index) . ($way == 4 ? ' out ' : ' in ') . text($packet)];
+      next unless $kind == 0x0800 || $kind == 0x86dd;
+      next unless defined(my $text = text($packet));
+      push @seen, [$seconds, $nanoseconds, "$netns{fileno $s} " . name($s, $index) . ($way == 4 ? ' out ' : ' in ') . $text];
     }
   }
 }

@@ -1,9 +1,9 @@
 import { createInterface } from 'node:readline';
 import type { Running } from '../../exec/exec.ts';
 import { Fault } from '../../fault/fault.ts';
-import type { Host, World } from '../../world/world.ts';
+import { type Host, hasIpv6, type World } from '../../world/world.ts';
 import type { Cage } from '../cage.ts';
-import { ENTER } from '../namespaces-in-perl.ts';
+import { ENTER, SOCKETS } from '../namespaces-in-perl.ts';
 
 /**
  * Starts what listens in the World, all of it one process: to whoever asks it says as whom it sees him, the host's name and
@@ -15,7 +15,7 @@ export async function startListeners(world: World, cage: Cage): Promise<Running 
   if (lines.length === 0) return undefined;
   const exec = cage.exec();
   const pipes = { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' } as const;
-  const running = await exec.start('perl', ['-e', `${ENTER}${RESPONDER}`], pipes);
+  const running = await exec.start('perl', ['-e', `${ENTER}${SOCKETS}${RESPONDER}`], pipes);
   const { stdin, stdout, stderr } = running;
   if (stdin === null || stdout === null || stderr === null) throw new Error('a responder needs pipes');
   const complaints: Buffer[] = [];
@@ -32,10 +32,13 @@ export async function startListeners(world: World, cage: Cage): Promise<Running 
 /** `namespace name protocol address port`, once for each listener and, with UDP, for each address of the host. */
 function listenerLines(host: Host): string[] {
   const own = host.interfaces.flatMap(({ addresses }) => addresses.map(({ addr }) => addr.text));
+  const isOfIpv6 = hasIpv6(host);
+  const loopback = isOfIpv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1'];
   const lines = host.listeners.flatMap(({ protocol, port, addr }) => {
     if (protocol === 'SCTP') return [];
     // Asked at one of several addresses, a datagram socket without one would answer from whichever the route suggests.
-    const everywhere = protocol === 'UDP' ? ['127.0.0.1', ...own] : ['0.0.0.0'];
+    const everywhere =
+      protocol === 'UDP' ? [...loopback, ...own] : isOfIpv6 ? ['0.0.0.0', '::'] : ['0.0.0.0'];
     const addresses = addr === undefined ? everywhere : [addr.text];
     return addresses.map((at) => `${host.netns} ${host.name} ${protocol} ${at} ${port}`);
   });
@@ -43,7 +46,7 @@ function listenerLines(host: Host): string[] {
 }
 
 const RESPONDER = String.raw`
-use strict; use Socket; use IO::Handle; use IO::Select; use Fcntl; use Errno;
+use strict; use IO::Handle; use IO::Select; use Fcntl; use Errno;
 $| = 1; $SIG{PIPE} = 'IGNORE';
 my $all = IO::Select->new;
 my (%name, %datagrams, %asked);
@@ -51,17 +54,18 @@ while (<STDIN>) {
   my ($netns, $name, $protocol, $addr, $port) = split;
   enter($netns);
   my $tcp = $protocol eq 'TCP';
-  socket(my $socket, PF_INET, $tcp ? SOCK_STREAM : SOCK_DGRAM, 0) or die "socket: $!\n";
+  socket(my $socket, family($addr), $tcp ? SOCK_STREAM : SOCK_DGRAM, 0) or die "socket: $!\n";
   setsockopt($socket, SOL_SOCKET, SO_REUSEADDR, 1) if $tcp;
+  setsockopt($socket, IPPROTO_IPV6, IPV6_V6ONLY, 1) if $addr =~ /:/;
   setsockopt($socket, SOL_SOCKET, SO_RCVBUF, 1 << 20);
-  bind($socket, sockaddr_in($port, inet_aton($addr))) or die "$name: $protocol $addr:$port: $!\n";
+  bind($socket, packed($addr, $port)) or die "$name: $protocol $addr:$port: $!\n";
   if ($tcp) { listen($socket, 1024) or die "$name: $!\n" } else { $datagrams{fileno $socket} = 1 }
   fcntl($socket, F_SETFL, O_NONBLOCK);
   $name{fileno $socket} = $name;
   $all->add($socket);
 }
 print "listening\n";
-sub at { my ($port, $addr) = sockaddr_in($_[0]); inet_ntoa($addr) . " $port" }
+sub at { join ' ', unpacked($_[0]) }
 sub line { my ($peer, $name, $socket) = @_; at($peer) . " $name " . at(getsockname $socket) . "\n" }
 sub end { my ($socket) = @_; $all->remove($socket); delete $asked{fileno $socket}; close $socket }
 while (1) {
