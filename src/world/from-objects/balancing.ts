@@ -1,13 +1,21 @@
-import { type Addr, Endpoint, type Port, type Protocol, portOf } from '../../ip/ip.ts';
+import { type Addr, Endpoint, type Family, type Port, type Protocol, portOf } from '../../ip/ip.ts';
 import { type EndpointSlice, keyOf, type Node, type Service, type ServicePort } from '../../kube/objects.ts';
 import { type ForwardingPlan, type PortPlan, planService } from '../../proxy/proxy.ts';
-import type { BalancerFacts, NodeFacts } from '../facts.ts';
+import {
+  type Addressed,
+  type BalancerFacts,
+  inFamily,
+  type MachineAddresses,
+  type NodeAddresses,
+  type NodeFacts,
+} from '../facts.ts';
 import type { BalancerListener, Forward } from '../policy.ts';
-import type { ClusterProfile } from '../profile.ts';
+import { type ClusterProfile, familiesOf, rangesOf } from '../profile.ts';
 import { balancerNameOf, CLOUD_FACTS, holds } from './cloud-facts.ts';
 import type { IngressBackend, IngressNote } from './ingress.ts';
 import type { Inventory, Problem } from './inventory.ts';
-import { handlingOf, memberLabelsOf, rangesOf } from './listener-annotations.ts';
+import { type CloudAddresses, listAddresses } from './kinds.ts';
+import { handlingOf, memberLabelsOf, rangesOf as portRangesOf } from './listener-annotations.ts';
 import type { ServiceView } from './service-view.ts';
 
 /** A node that may be a member of a balancer. */
@@ -24,7 +32,7 @@ export interface BalancingInput {
   readonly slices: ReadonlyMap<string, readonly EndpointSlice[]>;
   readonly nodes: readonly MemberNode[];
   /** An address of the VPC that nothing has. */
-  readonly freeAddress: () => Addr;
+  readonly freeAddress: (family: Family) => Addr;
 }
 
 export interface Balancing {
@@ -68,21 +76,31 @@ function forwardsOf({ nodes, slices }: BalancingInput, { service, cloudAddresses
   return (service.spec?.ports ?? []).flatMap(({ port, nodePort, protocol }) =>
     nodePort === undefined
       ? []
-      : cloudAddresses.map((elastic) => ({
-          elastic,
-          protocol: protocolOf(protocol),
-          port: portOf(port),
-          to: new Endpoint(member.node.address, portOf(nodePort)),
-        })),
+      : cloudAddresses.flatMap((elastic) => {
+          const to = inFamily<NodeAddresses>(member.node, elastic.family);
+          if (to === undefined) return [];
+          return [
+            {
+              elastic,
+              protocol: protocolOf(protocol),
+              port: portOf(port),
+              to: new Endpoint(to.address, portOf(nodePort)),
+            },
+          ];
+        }),
   );
 }
 
 const protocolOf = (text: string | undefined): Protocol => (text === 'UDP' || text === 'SCTP' ? text : 'TCP');
 
-interface Draft {
-  readonly name: string;
+interface DraftAddresses {
   address?: Addr;
   elastic?: Addr;
+}
+
+interface Draft {
+  readonly name: string;
+  readonly addresses: Map<Family, DraftAddresses>;
   /** What somebody says of the balancer as a whole. */
   readonly keepClientAddress?: boolean;
   /** What its first Service brings, for listeners nobody says anything of. */
@@ -104,8 +122,7 @@ class Drafts {
       const listeners = balancer.listeners.map((one) => [keyOfListener(one), one] as const);
       return {
         name,
-        ...(addresses.private === undefined ? {} : { address: addresses.private }),
-        ...(addresses.public === undefined ? {} : { elastic: addresses.public }),
+        addresses: new Map(listAddresses(addresses).flatMap(draftAddresses)),
         ...(keepClientAddress === undefined ? {} : { keepClientAddress }),
         listeners: new Map(listeners),
       };
@@ -132,9 +149,8 @@ class Drafts {
   addIngress(ingress: IngressNote): void {
     const { annotations, addresses, ports, isSecure, backends } = ingress;
     const draft = this.#drafts.find(
-      ({ name, address, elastic }) =>
-        Object.values(annotations).includes(name) ||
-        addresses.some((addr) => addr.text === address?.text || addr.text === elastic?.text),
+      (one) =>
+        Object.values(annotations).includes(one.name) || addresses.some((addr) => hasAddress(one, addr)),
     );
     if (draft === undefined) return;
     for (const number of ports) {
@@ -154,7 +170,6 @@ class Drafts {
 
   finish(): Omit<Balancing, 'forwards'> {
     const balancers = this.#drafts.map((draft) => {
-      const { name, address = this.#input.freeAddress(), elastic } = draft;
       const usual = draft.keepClientAddress ?? draft.usuallyKeeps ?? true;
       const all = [...draft.listeners.values()];
       const keeps = (one: BalancerListener) => one.keepClientAddress ?? usual;
@@ -163,31 +178,46 @@ class Drafts {
         const { keepClientAddress: _, ...plain } = one;
         return keepClientAddress && !keeps(one) ? { ...plain, keepClientAddress: false } : plain;
       });
-      return { name, address, ...(elastic === undefined ? {} : { elastic }), keepClientAddress, listeners };
+      return { name: draft.name, ...this.#addressesOf(draft), keepClientAddress, listeners };
     });
     return { balancers, balancerOf: this.#balancerOf, problems: this.#problems };
+  }
+
+  /** What is known of its families; of the cluster's first one if nothing is. */
+  #addressesOf({ addresses }: Draft): Addressed<MachineAddresses> {
+    const families = familiesOf(this.#input.profile);
+    const known = families.filter((family) => addresses.has(family));
+    const own = (known.length > 0 ? known : families.slice(0, 1)).map((family): MachineAddresses => {
+      const { address = this.#input.freeAddress(family), elastic } = addresses.get(family) ?? {};
+      return elastic === undefined ? { address } : { address, elastic };
+    });
+    const [first, second] = own;
+    if (first === undefined) throw new TypeError('a cluster has a family');
+    return second === undefined ? first : { ...first, dual: second };
   }
 
   /** The balancer of that name, or the one that has one of the addresses, or a new one. */
   #draftOf({ service, cloudAddresses }: ServiceView): Draft | undefined {
     const named = balancerNameOf(service, this.#input.profile.cloud);
-    const has = ({ address, elastic }: Draft) =>
-      cloudAddresses.some((addr) => addr.text === address?.text || addr.text === elastic?.text);
+    const has = (draft: Draft) => cloudAddresses.some((addr) => hasAddress(draft, addr));
     const found = this.#drafts.find(({ name }) => name === named) ?? this.#drafts.find(has);
     const [first] = cloudAddresses;
     if (found !== undefined || first === undefined) return found;
-    const draft: Draft = { name: named ?? `balancer-${first.text}`, listeners: new Map() };
+    const name = named ?? `balancer-${first.text.replaceAll(':', '-')}`;
+    const draft: Draft = { name, addresses: new Map(), listeners: new Map() };
     this.#drafts.push(draft);
     return draft;
   }
 
   #claim(draft: Draft, addr: Addr, view: ServiceView): void {
-    const isPrivate = this.#input.profile.vpcCIDR.contains(addr);
-    const known = isPrivate ? draft.address : draft.elastic;
+    const isPrivate = rangesOf(this.#input.profile).some(({ vpcCIDR }) => vpcCIDR.contains(addr));
+    const own = draft.addresses.get(addr.family) ?? {};
+    draft.addresses.set(addr.family, own);
+    const known = isPrivate ? own.address : own.elastic;
     if (known !== undefined && !known.equals(addr)) {
       this.#note(view, `says ${addr}, but its balancer '${draft.name}' has ${known}`);
-    } else if (isPrivate) draft.address = addr;
-    else draft.elastic = addr;
+    } else if (isPrivate) own.address = addr;
+    else own.elastic = addr;
   }
 
   #listenersOf(service: Service, draft: Draft): BalancerListener[] {
@@ -206,7 +236,7 @@ class Drafts {
         keepClientAddress,
         ...handlingOf(service, port, cloud),
       };
-      const ranges = rangesOf(service, port, cloud, listed);
+      const ranges = portRangesOf(service, port, cloud, listed);
       return [listener, ...ranges.map((range) => ({ ...listener, ...range }))];
     });
   }
@@ -235,7 +265,9 @@ class Drafts {
     const slices = this.#input.slices.get(keyOf(service)) ?? [];
     // Seen from no node, so that no topology hint takes an endpoint away.
     const { plan } = planService({ name: '', ips: [], podCIDRs: [] }, service, slices);
-    return (portOfPlan(plan?.ports, listener)?.cluster ?? []).map(({ endpoint }) => endpoint);
+    return portsOfPlan(plan?.ports, listener).flatMap(({ cluster }) =>
+      cluster.map(({ endpoint }) => endpoint),
+    );
   }
 
   #note({ source }: ServiceView, message: string): void {
@@ -252,11 +284,24 @@ interface Wanted {
 const keyOfListener = ({ protocol, port, lastPort }: Wanted & { readonly lastPort?: Port }): string =>
   `${port}${lastPort === undefined ? '' : `-${lastPort}`}/${protocol}`;
 
-const portOfPlan = (
+/** The port in each family that the Service has. */
+const portsOfPlan = (
   ports: readonly PortPlan[] | undefined,
   { protocol, port }: Wanted,
-): PortPlan | undefined =>
-  ports?.find((one) => one.family === 4 && one.protocol === protocol && one.clusterIP.port === port);
+): readonly PortPlan[] =>
+  (ports ?? []).filter((one) => one.protocol === protocol && one.clusterIP.port === port);
+
+const draftAddresses = (one: Omit<CloudAddresses, 'dual'>): [Family, DraftAddresses][] => {
+  const family = (one.private ?? one.public)?.family;
+  if (family === undefined) return [];
+  const address = one.private === undefined ? {} : { address: one.private };
+  return [[family, one.public === undefined ? address : { ...address, elastic: one.public }]];
+};
+
+function hasAddress({ addresses }: Draft, addr: Addr): boolean {
+  const { address, elastic } = addresses.get(addr.family) ?? {};
+  return addr.text === address?.text || addr.text === elastic?.text;
+}
 
 /**
  * A node as member by its node port. With policy Local the balancer's health check takes out the nodes without an endpoint,
@@ -268,10 +313,12 @@ function nodeMember(
   listener: Wanted,
   nodePort: number | undefined,
 ): { readonly to: Endpoint; readonly pods: number }[] {
-  const port = portOfPlan(plan.services.get(keyOf(service))?.ports, listener);
-  if (port === undefined || nodePort === undefined) return [];
-  if (port.external === 'Local' && port.local.length === 0) return [];
-  return [{ to: new Endpoint(node.address, portOf(nodePort)), pods: port.local.length }];
+  if (nodePort === undefined) return [];
+  return portsOfPlan(plan.services.get(keyOf(service))?.ports, listener).flatMap((port) => {
+    const own = inFamily<NodeAddresses>(node, port.family);
+    if (own === undefined || (port.external === 'Local' && port.local.length === 0)) return [];
+    return [{ to: new Endpoint(own.address, portOf(nodePort)), pods: port.local.length }];
+  });
 }
 
 /** By the number of pods, in the smallest whole numbers. */

@@ -1,14 +1,17 @@
 import { Fault } from '../../fault/fault.ts';
-import { Addr, bitsOf, Prefix } from '../../ip/ip.ts';
+import { Addr, bitsOf, type Family, Prefix } from '../../ip/ip.ts';
 import {
   CLOUDS,
   type ClusterProfile,
+  familyText,
   NETWORKS,
   PROXY_MODES,
   type ProfileSpec,
   profileOf,
+  type Ranges,
 } from '../profile.ts';
 import type { Inventory, ProfileDocument } from './inventory.ts';
+import { podIPsOf } from './pod-addresses.ts';
 
 export interface ProfileChoice {
   /** The name of a ClusterProfile of the files, or words of a profile: `cce`, `cce-vpc`, `ack-eni-ipvs`. */
@@ -27,8 +30,7 @@ export function chooseProfile(inventory: Inventory, choice: ProfileChoice): Clus
   const base = baseOf(inventory.profiles, choice);
   const said: ProfileSpec = { ...base.spec, ...choice.set };
   try {
-    const ranges = rangesOf(inventory, said);
-    return profileOf({ ...ranges, ...said }, base.name);
+    return profileOf({ ...said, ...rangesFor(inventory, said) }, base.name);
   } catch (error) {
     if (!(error instanceof Fault) || base.place === undefined) throw error;
     throw new Fault(error.code, `${base.place()}: ${error.message}`, error.cure);
@@ -96,39 +98,79 @@ function wordsOf(text: string, documents: readonly ProfileDocument[]): ProfileSp
   return spec;
 }
 
-/** The default ranges where they hold what is there, else the smallest of /16 or more that do. */
-function rangesOf({ nodes, pods, services }: Inventory, said: ProfileSpec): ProfileSpec {
-  const spoken = { cloud: said.cloud, network: said.network };
+/**
+ * Of each family the default ranges where they hold what is there, else the smallest of /16 or more (of IPv6 /48) that do. What
+ * is said of a family counts before.
+ */
+function rangesFor(inventory: Inventory, said: ProfileSpec): ProfileSpec {
+  const families = said.ipFamilies?.split(',') ?? familiesIn(inventory, said).map(familyText);
+  const fitted = families.map((family) => fittingRanges(inventory, said, family.trim()));
+  const ranges = (['podCIDR', 'serviceCIDR', 'vpcCIDR'] as const).map((key) => {
+    const own = said[key]?.split(',').map((text) => text.trim()) ?? [];
+    const others = fitted
+      .map((one) => one[key])
+      .filter(({ family }) => !own.some((text) => text.includes(':') === (family === 6)));
+    return [key, [...own, ...others.map(({ text }) => text)].join(',')];
+  });
+  return { ...Object.fromEntries(ranges), ipFamilies: families.join(',') };
+}
+
+/** Those of which nodes have an address and pods have one too; the family of the first pod range is the primary one. */
+function familiesIn({ nodes, pods }: Inventory, said: ProfileSpec): Family[] {
+  const familyOf = (text: string): Family => (text.includes(':') ? 6 : 4);
+  const internal = new Set(internalIPs(nodes).map(familyOf));
+  const ranges = nodes.flatMap((node) => podRangesOf(node).map(familyOf));
+  const own = pods.flatMap((pod) => (pod.spec?.hostNetwork ? [] : podIPsOf(pod).map(familyOf)));
+  const written = (said.podCIDR?.split(',') ?? []).map(familyOf);
+  const used = [...new Set([...written, ...ranges, ...own, ...internal])];
+  const found = used.filter(
+    (family) =>
+      internal.has(family) &&
+      (ranges.length + own.length === 0 || used[0] === family || [...ranges, ...own].includes(family)),
+  );
+  return found.length > 0 ? found : [4];
+}
+
+const internalIPs = (nodes: Inventory['nodes']): string[] =>
+  nodes.flatMap(({ status }) =>
+    (status?.addresses ?? []).filter(({ type }) => type === 'InternalIP').map(({ address }) => address),
+  );
+
+const podRangesOf = ({ spec }: Inventory['nodes'][number]): string[] =>
+  spec?.podCIDRs ?? (spec?.podCIDR === undefined ? [] : [spec.podCIDR]);
+
+function fittingRanges({ nodes, pods, services }: Inventory, said: ProfileSpec, ipFamilies: string): Ranges {
+  const spoken = { cloud: said.cloud, network: said.network, ipFamilies };
   const plain = profileOf(
     Object.fromEntries(Object.entries(spoken).filter(([, value]) => value !== undefined)),
   );
-  const internal = nodes.flatMap(({ status }) =>
-    (status?.addresses ?? []).filter(({ type }) => type === 'InternalIP').map(({ address }) => address),
-  );
-  const own = pods.flatMap(({ spec, status }) => (spec?.hostNetwork || !status?.podIP ? [] : [status.podIP]));
-  const ofNodes = nodes.flatMap(({ spec }) => (spec?.podCIDR === undefined ? [] : [spec.podCIDR]));
-  const cluster = services.flatMap(({ spec }) => (spec?.clusterIP === undefined ? [] : [spec.clusterIP]));
+  const { family } = plain.podCIDR;
+  const internal = internalIPs(nodes);
+  const own = pods.flatMap((pod) => (pod.spec?.hostNetwork ? [] : podIPsOf(pod)));
+  const ofNodes = nodes.flatMap(podRangesOf);
+  const cluster = services.flatMap(({ spec }) => spec?.clusterIPs ?? spec?.clusterIP ?? []);
   const isEni = plain.network === 'eni';
-  const ranges = {
+  const [plainly, service] = family === 4 ? [16, 16] : [48, 108];
+  return {
     podCIDR: isEni
-      ? fitting(plain.podCIDR, own, 32)
-      : fitting(plain.podCIDR, ofNodes.length > 0 ? ofNodes : own, 16),
-    serviceCIDR: fitting(plain.serviceCIDR, cluster, 16),
-    vpcCIDR: fitting(plain.vpcCIDR, isEni ? [...internal, ...own] : internal, 16),
+      ? fitting(plain.podCIDR, own, bitsOf(family))
+      : fitting(plain.podCIDR, ofNodes.length > 0 ? ofNodes : own, plainly),
+    serviceCIDR: fitting(plain.serviceCIDR, cluster, service),
+    vpcCIDR: fitting(plain.vpcCIDR, isEni ? [...internal, ...own] : internal, plainly),
   };
-  return Object.fromEntries(Object.entries(ranges).map(([key, range]) => [key, range.text]));
 }
 
+/** The texts of the other family are passed over. */
 function fitting(plain: Prefix, texts: readonly string[], longest: number): Prefix {
   const seen = texts.flatMap((text) => {
     const [addr = ''] = text.split('/');
-    return Addr.isAddr(addr) && !addr.includes(':')
+    return Addr.isAddr(addr) && addr.includes(':') === (plain.family === 6)
       ? [text.includes('/') ? Prefix.parse(text) : Prefix.host(Addr.parse(addr))]
       : [];
   });
   const [first] = seen;
   if (first === undefined || seen.every((one) => plain.covers(one))) return plain;
-  let length = Math.min(first.length, longest, bitsOf(4));
+  let length = Math.min(first.length, longest);
   while (!seen.every((one) => Prefix.of(first.addr, length).covers(one))) length -= 1;
   return Prefix.of(first.addr, length);
 }

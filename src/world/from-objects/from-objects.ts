@@ -10,7 +10,7 @@
  * const inventory = inventoryOf(parseManifests('cluster.yaml', text), 'default');
  * const { world, services } = clusterFrom(inventory, chooseProfile(inventory, { set: { proxyMode: 'iptables' } }));
  */
-import type { Addr } from '../../ip/ip.ts';
+import type { Addr, Family } from '../../ip/ip.ts';
 import { type EndpointSlice, keyOf, type Pod, type Service } from '../../kube/objects.ts';
 import { selectsPod, slicesOf } from '../../kube/service-endpoints.ts';
 import { serviceOfSlice } from '../../proxy/proxy.ts';
@@ -74,7 +74,7 @@ export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Clus
       ? []
       : [{ node: facts, labels: node.metadata?.labels ?? {}, plan }];
   });
-  const freeAddress = () => pool.take();
+  const freeAddress = (family: Family) => pool.take(family);
   const balancing = balancingOf({ inventory, profile, views, slices, nodes: members, freeAddress });
   const world = buildCluster({
     profile,

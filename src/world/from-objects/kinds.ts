@@ -12,13 +12,23 @@ import type { FieldPath, Manifest } from './manifests.ts';
  *   kind: NatGateway     spec: {addresses: [{type: public, address}], dnat: [{address, protocol, port, to: {address, port}}]}
  *   kind: Host           spec: {addresses: [{type, address}], listeners: [{protocol, port, address}]}
  *
- * `type` is private or public. Members and `to` are addresses with ports.
+ * `type` is private or public, each once a family. Members and `to` are addresses with ports.
  */
 export const FAIRLEAD_API = 'fairlead.dev/v1alpha1';
 
-export interface CloudAddresses {
+/** Those of the family that is written first, and of the other one. */
+export interface CloudAddresses extends OneFamily {
+  readonly dual?: OneFamily;
+}
+
+interface OneFamily {
   readonly private?: Addr;
   readonly public?: Addr;
+}
+
+/** All of them, with their type. */
+export function listAddresses({ dual, ...first }: CloudAddresses): OneFamily[] {
+  return dual === undefined ? [first] : [first, dual];
 }
 
 /** A balancer as the cloud knows it; the listeners of the cluster's Services come on top. */
@@ -119,12 +129,17 @@ function readAddresses(spec: Field): CloudAddresses {
     type: one.at('type').oneOf(['private', 'public']),
     address: one.at('address').addr() ?? one.at('address').required(),
   }));
-  const of = (type: string) => found.find((one) => one.type === type)?.address;
-  const [own, elastic] = [of('private'), of('public')];
-  return {
-    ...(own === undefined ? {} : { private: own }),
-    ...(elastic === undefined ? {} : { public: elastic }),
-  };
+  const [first = {}, second] = [...Map.groupBy(found, ({ address }) => address.family).values()].map(
+    (some): OneFamily => {
+      const of = (type: string) => some.find((one) => one.type === type)?.address;
+      const [own, elastic] = [of('private'), of('public')];
+      return {
+        ...(own === undefined ? {} : { private: own }),
+        ...(elastic === undefined ? {} : { public: elastic }),
+      };
+    },
+  );
+  return second === undefined ? first : { ...first, dual: second };
 }
 
 function at(value: unknown, path: FieldPath): unknown {

@@ -1,6 +1,7 @@
 import { type Protocol, portOf } from '../../ip/ip.ts';
 import type { Container, EndpointSlice, Pod, Probe } from '../../kube/objects.ts';
 import type { Listener } from '../world.ts';
+import { podIPsOf } from './pod-addresses.ts';
 
 /** The ports by which Services expect each address to listen, by address. */
 export type ExpectedPorts = ReadonlyMap<string, readonly Listener[]>;
@@ -27,7 +28,7 @@ export function listenersOf(pod: Pod, expected: ExpectedPorts): Listener[] {
     ...initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always'),
   ];
   const declared = serving.flatMap((container) => [...declaredBy(container), ...probedOf(container)]);
-  const known = declared.length > 0 ? declared : (expected.get(pod.status?.podIP ?? '') ?? []);
+  const known = declared.length > 0 ? declared : podIPsOf(pod).flatMap((ip) => expected.get(ip) ?? []);
   return [...new Map(known.map((one) => [`${one.protocol} ${one.port}`, one])).values()];
 }
 

@@ -1,14 +1,24 @@
 import { Fault } from '../../fault/fault.ts';
-import { Addr, Prefix } from '../../ip/ip.ts';
+import { Addr, type Family, Prefix } from '../../ip/ip.ts';
 import { keyOf, type Node, nameOf, namespaceOf, type Pod } from '../../kube/objects.ts';
 import { isFinished } from '../../kube/pod-state.ts';
 import { podName } from '../attachment.ts';
-import { EXTERNAL_CLIENT, type MachineFacts, type NodeFacts, type PodFacts } from '../facts.ts';
-import type { ClusterProfile } from '../profile.ts';
+import {
+  type Addressed,
+  addressesOf,
+  externalClient,
+  type MachineAddresses,
+  type MachineFacts,
+  type NodeAddresses,
+  type NodeFacts,
+  type PodFacts,
+} from '../facts.ts';
+import { type ClusterProfile, familiesOf, type Ranges, rangesOf } from '../profile.ts';
 import { EXTERNAL, vpcGateway } from '../wiring.ts';
 import type { Inventory, Problem } from './inventory.ts';
-import type { HostObject } from './kinds.ts';
+import { type HostObject, listAddresses } from './kinds.ts';
 import { type ExpectedPorts, listenersOf } from './listeners.ts';
+import { podIPsOf } from './pod-addresses.ts';
 
 export interface KnownNode {
   readonly node: Node;
@@ -16,9 +26,8 @@ export interface KnownNode {
   readonly zone?: string;
 }
 
-export interface KnownPod {
+export interface KnownPod extends Addressed<{ readonly address: Addr }> {
   readonly pod: Pod;
-  readonly address: Addr;
   readonly node: string;
   /** The host whose network it has: its own, or its node. */
   readonly host: string;
@@ -42,28 +51,34 @@ const ZONE = 'topology.kubernetes.io/zone';
 /** The addresses of the VPC that nothing has, from its end. */
 export class AddressPool {
   readonly #taken: Set<string>;
-  #next: Addr;
+  readonly #next = new Map<Family, Addr>();
 
   constructor(inventory: Inventory, profile: ClusterProfile) {
     const { nodes, pods, balancers, hosts } = inventory;
     this.#taken = new Set([
-      vpcGateway(profile).text,
+      ...rangesOf(profile).map((ranges) => vpcGateway(ranges).text),
       ...nodes.flatMap(({ status }) => (status?.addresses ?? []).map(({ address }) => address)),
-      ...pods.flatMap(({ status }) => status?.podIP ?? []),
-      ...[...balancers, ...hosts].flatMap(({ addresses }) => addresses.private?.text ?? []),
+      ...pods.flatMap(podIPsOf),
+      ...[...balancers, ...hosts].flatMap(({ addresses }) =>
+        listAddresses(addresses).flatMap((one) => one.private?.text ?? []),
+      ),
       ...inventory.services.flatMap(({ status }) =>
         (status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? []),
       ),
       ...inventory.slices.flatMap(({ endpoints }) => endpoints.flatMap(({ addresses }) => addresses)),
     ]);
-    // The last one is the broadcast address.
-    this.#next = profile.vpcCIDR.last.plus(-1);
+    // The last one of IPv4 is the broadcast address.
+    for (const { vpcCIDR } of rangesOf(profile)) this.#next.set(vpcCIDR.family, vpcCIDR.last.plus(-1));
   }
 
-  take(): Addr {
-    do this.#next = this.#next.plus(-1);
-    while (this.#taken.has(this.#next.text));
-    return this.#next;
+  /** Throws a TypeError for a family that the cluster does not have. */
+  take(family: Family): Addr {
+    let addr = this.#next.get(family);
+    if (addr === undefined) throw new TypeError(`the cluster has no addresses of IPv${family}`);
+    do addr = addr.plus(-1);
+    while (this.#taken.has(addr.text));
+    this.#next.set(family, addr);
+    return addr;
   }
 }
 
@@ -92,6 +107,7 @@ export function machinesOf(
       name: nameOf(one.pod),
       node: one.node,
       address: one.address,
+      ...(one.dual === undefined ? {} : { dual: one.dual }),
       listeners: processes(one),
     }));
   return { ...reader.others(known, nodes), nodes: withProcesses, pods, known, problems: reader.problems };
@@ -113,70 +129,91 @@ class Reader {
 
   nodes(): KnownNode[] {
     return this.#inventory.nodes.flatMap((node) => {
-      const address = this.#nodeAddress(node, 'InternalIP');
-      if (address === undefined) {
+      const addresses = dualOf(rangesOf(this.#profile).flatMap((ranges) => this.#addressesOf(node, ranges)));
+      if (addresses === undefined) {
         this.#leaveOut(node, ['status', 'addresses'], `node '${nameOf(node)}' has no InternalIP`);
         return [];
       }
-      const elastic = this.#nodeAddress(node, 'ExternalIP');
       const zone = node.metadata?.labels?.[ZONE];
-      const facts: NodeFacts = {
-        name: nameOf(node),
-        address,
-        ...(elastic === undefined ? {} : { elastic }),
-        ...this.#rangeOf(node),
-        ...(this.#profile.network === 'eni' ? { second: this.#pool.take() } : {}),
-      };
+      const facts: NodeFacts = { name: nameOf(node), ...addresses };
       return [{ node, facts, ...(zone === undefined ? {} : { zone }) }];
     });
   }
 
+  /** What the node has of one family; nothing without an InternalIP. */
+  #addressesOf(node: Node, ranges: Ranges): NodeAddresses[] {
+    const { family } = ranges.vpcCIDR;
+    const address = this.#nodeAddress(node, 'InternalIP', family);
+    if (address === undefined) return [];
+    const elastic = this.#nodeAddress(node, 'ExternalIP', family);
+    return [
+      {
+        address,
+        ...(elastic === undefined ? {} : { elastic }),
+        ...this.#rangeOf(node, ranges),
+        ...(this.#profile.network === 'eni' ? { second: this.#pool.take(family) } : {}),
+      },
+    ];
+  }
+
   /** What has an address and a node; pods that wait for one or have ended are passed over. */
   pods(nodes: readonly KnownNode[]): KnownPod[] {
-    const names = new Set(nodes.map(({ facts }) => facts.name));
+    const names = new Map(nodes.map(({ facts }) => [facts.name, facts]));
     return this.#inventory.pods.flatMap((pod) => {
       const { nodeName, hostNetwork } = pod.spec ?? {};
       const isWaiting = pod.status?.phase === 'Pending' || isFinished(pod);
       const what = `pod '${keyOf(pod)}'`;
-      if (nodeName === undefined || !names.has(nodeName)) {
+      const on = nodeName === undefined ? undefined : names.get(nodeName);
+      if (nodeName === undefined || on === undefined) {
         const why = nodeName === undefined ? 'is on no node' : `is on the unknown node '${nodeName}'`;
         if (!isWaiting) this.#leaveOut(pod, ['spec', 'nodeName'], `${what} ${why}`);
         return [];
       }
-      const own = nodes.find(({ facts }) => facts.name === nodeName)?.facts.address;
-      const text = pod.status?.podIP;
-      const address = hostNetwork
-        ? own
-        : text === undefined
-          ? undefined
-          : this.#parse(pod, ['status', 'podIP'], text);
+      const own = hostNetwork ? addressesOf(on) : this.#podAddresses(pod, on);
       if (isFinished(pod)) return [];
+      const address = dualOf(own.map((addr) => ({ address: addr })));
       if (address === undefined) {
         if (!isWaiting) this.#leaveOut(pod, ['status'], `${what} has no address`);
         return [];
       }
       const host = hostNetwork ? nodeName : podName({ namespace: namespaceOf(pod), name: nameOf(pod) });
-      return [{ pod, address, node: nodeName, host }];
+      return [{ pod, ...address, node: nodeName, host }];
     });
+  }
+
+  /** Of the families that its node has. */
+  #podAddresses(pod: Pod, node: NodeFacts): Addr[] {
+    const { podIPs = [] } = pod.status ?? {};
+    const all = podIPsOf(pod).map((text, at) =>
+      this.#parse(pod, podIPs.length > 0 ? ['status', 'podIPs', at, 'ip'] : ['status', 'podIP'], text),
+    );
+    const families = addressesOf(node).map(({ family }) => family);
+    return families.flatMap((family) => all.find((addr) => addr.family === family) ?? []);
   }
 
   /** The machines that are no nodes: those the files tell of, those that slices point to, and one client a class. */
   others(known: readonly KnownPod[], nodes: readonly KnownNode[]): Pick<Machines, 'vpcHosts' | 'outside'> {
-    const { vpcCIDR } = this.#profile;
+    const ranges = rangesOf(this.#profile);
     const isInside = ({ addresses }: HostObject) =>
-      addresses.private !== undefined && vpcCIDR.contains(addresses.private);
+      listAddresses(addresses).some(
+        (one) => one.private !== undefined && ranges.some(({ vpcCIDR }) => holds(vpcCIDR, one.private)),
+      );
     const hosts = this.#inventory.hosts;
     const inside = hosts.filter(isInside).map(machineOf);
     const outside = hosts.filter((host) => !isInside(host)).map(machineOf);
     const there = [...known, ...nodes.map(({ facts }) => facts), ...inside, ...outside];
-    const pointed = this.#pointedAt(new Set(there.map(({ address }) => address.text)));
-    const clients = inside.some(({ listeners = [] }) => listeners.length === 0)
-      ? []
-      : [{ name: VPC_HOST, address: this.#pool.take() }];
+    const pointed = this.#pointedAt(new Set(there.flatMap(addressesOf).map(({ text }) => text)));
     return {
-      vpcHosts: [...inside, ...pointed, ...clients],
-      outside: outside.length > 0 ? outside : [{ name: EXTERNAL, address: EXTERNAL_CLIENT }],
+      vpcHosts: [...inside, ...pointed, ...this.#idleClient(inside)],
+      outside: outside.length > 0 ? outside : [externalClient(this.#profile, EXTERNAL)],
     };
+  }
+
+  /** A client of the VPC, where no machine is given that does nothing but ask. */
+  #idleClient(inside: readonly MachineFacts[]): MachineFacts[] {
+    if (inside.some(({ listeners = [] }) => listeners.length === 0)) return [];
+    const own = dualOf(familiesOf(this.#profile).map((family) => ({ address: this.#pool.take(family) })));
+    return own === undefined ? [] : [{ name: VPC_HOST, ...own }];
   }
 
   /** Endpoints that are no pod's: the API server behind `kubernetes`, a database behind a Service without selector. */
@@ -184,29 +221,35 @@ class Reader {
     return [...this.#expected].flatMap(([text, listeners]) => {
       if (there.has(text) || !Addr.isAddr(text)) return [];
       const address = Addr.parse(text);
-      if (!this.#profile.vpcCIDR.contains(address) || this.#profile.podCIDR.contains(address)) return [];
-      return [{ name: `host-${text}`, address, listeners }];
+      const isMachine = rangesOf(this.#profile).some(
+        ({ vpcCIDR, podCIDR }) => vpcCIDR.contains(address) && !podCIDR.contains(address),
+      );
+      // A colon could not be part of a namespace's name.
+      return isMachine ? [{ name: `host-${text.replaceAll(':', '-')}`, address, listeners }] : [];
     });
   }
 
-  #nodeAddress(node: Node, type: string): Addr | undefined {
+  #nodeAddress(node: Node, type: string, family: Family): Addr | undefined {
     const addresses = node.status?.addresses ?? [];
-    const at = addresses.findIndex((one) => one.type === type && !one.address.includes(':'));
+    const at = addresses.findIndex((one) => one.type === type && isWrittenAs(family, one.address));
     const text = addresses[at]?.address;
     return text === undefined ? undefined : this.#parse(node, ['status', 'addresses', at, 'address'], text);
   }
 
-  #rangeOf(node: Node): Pick<NodeFacts, 'podCIDR'> {
+  #rangeOf(node: Node, { podCIDR }: Ranges): Pick<NodeAddresses, 'podCIDR'> {
+    const { family } = podCIDR;
     const ranges = node.spec?.podCIDRs ?? [node.spec?.podCIDR];
-    const text = ranges.find((one) => one !== undefined && !one.includes(':'));
+    const text = ranges.find((one) => one !== undefined && isWrittenAs(family, one));
+    const isEni = this.#profile.network === 'eni';
     if (text === undefined) {
-      if (this.#profile.network === 'eni') return {};
+      if (isEni) return {};
       const place = this.#inventory.place(node, ['spec', 'podCIDR']);
-      throw new Fault('FE011', `${place}: node '${nameOf(node)}' has no podCIDR`, 'set its spec.podCIDR');
+      const what = family === 4 ? 'podCIDR' : 'podCIDR of IPv6';
+      throw new Fault('FE011', `${place}: node '${nameOf(node)}' has no ${what}`, 'set its spec.podCIDRs');
     }
     // With `eni` the range of a node means nothing: pods have addresses of the VPC.
     const range = Prefix.parse(text);
-    return this.#profile.network === 'eni' && !this.#profile.podCIDR.covers(range) ? {} : { podCIDR: range };
+    return isEni && !podCIDR.covers(range) ? {} : { podCIDR: range };
   }
 
   #parse(object: object, path: readonly (string | number)[], text: string): Addr {
@@ -220,9 +263,25 @@ class Reader {
   }
 }
 
+/** What is known of each family as one, the first family first; `undefined` if there is none. */
+function dualOf<A extends { readonly address: Addr }>([first, second]: readonly A[]):
+  | Addressed<A>
+  | undefined {
+  if (first === undefined) return undefined;
+  return second === undefined ? first : { ...first, dual: second };
+}
+
+const isWrittenAs = (family: Family, text: string): boolean => text.includes(':') === (family === 6);
+
+const holds = (range: Prefix, addr: Addr | undefined): boolean => addr !== undefined && range.contains(addr);
+
 function machineOf({ name, addresses, listeners }: HostObject): MachineFacts {
-  const address = addresses.private ?? addresses.public;
-  if (address === undefined) throw new TypeError(`readHost let pass '${name}' without an address`);
-  const elastic = addresses.private === undefined ? undefined : addresses.public;
-  return { name, address, listeners, ...(elastic === undefined ? {} : { elastic }) };
+  const own = listAddresses(addresses).flatMap(({ private: inside, public: elastic }): MachineAddresses[] => {
+    const address = inside ?? elastic;
+    if (address === undefined) return [];
+    return [{ address, ...(inside === undefined || elastic === undefined ? {} : { elastic }) }];
+  });
+  const machine = dualOf(own);
+  if (machine === undefined) throw new TypeError(`readHost let pass '${name}' without an address`);
+  return { name, ...machine, listeners };
 }

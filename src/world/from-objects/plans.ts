@@ -1,5 +1,6 @@
 import { type EndpointSlice, keyOf, type Service } from '../../kube/objects.ts';
 import { type ForwardingPlan, type PlannedService, planService } from '../../proxy/proxy.ts';
+import { addressesOf } from '../facts.ts';
 import { nodeHost } from '../node-host.ts';
 import type { ClusterProfile } from '../profile.ts';
 import { proxyConfigOf } from '../proxy-config.ts';
@@ -39,9 +40,9 @@ function proxyNode({ facts, zone }: KnownNode, profile: ClusterProfile): ProxyNo
   const own = nodeHost(profile, facts, []).interfaces.flatMap(({ addresses }) => addresses);
   return {
     name: facts.name,
-    ips: [facts.address],
+    ips: addressesOf(facts),
     addresses: own.map(({ addr }) => addr),
-    podCIDRs: facts.podCIDR === undefined ? [] : [facts.podCIDR],
+    podCIDRs: [facts, facts.dual].flatMap((own) => own?.podCIDR ?? []),
     ...(zone === undefined ? {} : { zone }),
   };
 }

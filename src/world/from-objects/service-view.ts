@@ -1,8 +1,9 @@
-import { Addr } from '../../ip/ip.ts';
+import { Addr, type Family, type Prefix } from '../../ip/ip.ts';
 import { keyOf, type Service } from '../../kube/objects.ts';
-import { type ClusterProfile, isAtLeast } from '../profile.ts';
+import { type ClusterProfile, familyText, isAtLeast, rangesOf } from '../profile.ts';
 import { balancerNameOf, CLOUD_FACTS, holds } from './cloud-facts.ts';
 import type { Inventory, Problem } from './inventory.ts';
+import { listAddresses } from './kinds.ts';
 
 /** A Service as the cluster would show it. */
 export interface ServiceView {
@@ -62,7 +63,9 @@ function ingressOf(inventory: Inventory, profile: ClusterProfile, service: Servi
   const written: readonly Ingress[] = service.status?.loadBalancer?.ingress ?? [];
   const name = balancerNameOf(service, profile.cloud);
   const known = inventory.balancers.find((balancer) => balancer.name === name)?.addresses;
-  const ofBalancer = [known?.private, known?.public].flatMap((addr) => addr ?? []);
+  const ofBalancer = (known === undefined ? [] : listAddresses(known)).flatMap((one) =>
+    [one.private, one.public].flatMap((addr) => addr ?? []),
+  );
   if (written.some(({ ip }) => ip !== undefined)) return written;
   if (ofBalancer.length > 0) return [...written, ...ofBalancer.map(({ text }) => ({ ip: text }))];
   const { loadBalancerIP } = service.spec;
@@ -78,15 +81,21 @@ function withMode(ingress: Ingress, service: Service, profile: ClusterProfile): 
   return ipMode === undefined || isAtLeast(profile.kubernetesVersion, 1, 30) ? ingress : plain;
 }
 
+type Spec = NonNullable<Service['spec']>;
+
+const familyOf = (text: string): Family => (text.includes(':') ? 6 : 4);
+
 /** Gives out what no Service has. */
 class Allocator {
-  readonly #profile: ClusterProfile;
   readonly #addresses: Set<string>;
+  readonly #ranges: readonly Prefix[];
   readonly #ports: Set<number>;
 
   constructor(services: readonly Service[], profile: ClusterProfile) {
-    this.#profile = profile;
-    this.#addresses = new Set(services.flatMap(({ spec }) => spec?.clusterIP ?? []));
+    this.#ranges = rangesOf(profile).map(({ serviceCIDR }) => serviceCIDR);
+    this.#addresses = new Set(
+      services.flatMap(({ spec }) => [spec?.clusterIP ?? [], spec?.clusterIPs ?? []].flat()),
+    );
     this.#ports = new Set(
       services.flatMap(({ spec }) => (spec?.ports ?? []).flatMap((port) => port.nodePort ?? [])),
     );
@@ -95,12 +104,7 @@ class Allocator {
   fill(service: Service, note: (message: string) => void): Service {
     const { spec = {} } = service;
     if (spec.type === 'ExternalName') return service;
-    let filled = spec;
-    if (!spec.clusterIP) {
-      const clusterIP = this.#address();
-      note(`has no clusterIP: ${clusterIP} is assumed`);
-      filled = { ...filled, clusterIP };
-    }
+    let filled = this.#withAddresses(spec, note);
     const exposed =
       spec.type === 'NodePort' ||
       (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false);
@@ -114,9 +118,48 @@ class Allocator {
     return filled === spec ? service : { ...service, spec: filled };
   }
 
-  /** From the end of the range, where the API server gives out last. */
-  #address(): string {
-    let addr = this.#profile.serviceCIDR.last.plus(-1);
+  /** An address of each of its families, and the families of those; as it is where nothing of it is to be filled in. */
+  #withAddresses(spec: Spec, note: (message: string) => void): Spec {
+    const wanted = this.#familiesFor(spec);
+    if (spec.clusterIP === 'None') {
+      return wanted.length < 2 && wanted[0] === 4 ? spec : { ...spec, ipFamilies: wanted.map(familyText) };
+    }
+    const given = spec.clusterIPs ?? (spec.clusterIP ? [spec.clusterIP] : []);
+    const has = (family: Family) => given.some((text) => text.includes(':') === (family === 6));
+    const assumed = wanted
+      .filter((family) => !has(family))
+      .flatMap((family) => {
+        const clusterIP = this.#address(family);
+        const what = given.length === 0 ? 'clusterIP' : `clusterIP of ${familyText(family)}`;
+        if (clusterIP !== undefined) note(`has no ${what}: ${clusterIP} is assumed`);
+        return clusterIP ?? [];
+      });
+    const all = [...given, ...assumed];
+    const [first] = all;
+    if (first === undefined || (assumed.length === 0 && all.length === 1)) return spec;
+    return {
+      ...spec,
+      clusterIP: first,
+      clusterIPs: all,
+      ipFamilies: all.map((text) => (text.includes(':') ? 'IPv6' : 'IPv4')),
+    };
+  }
+
+  /** As the API server would choose them (ipFamilyPolicy, KEP-563). */
+  #familiesFor({ ipFamilies = [], ipFamilyPolicy, clusterIP }: Spec): Family[] {
+    const cluster = this.#ranges.map(({ family }) => family);
+    const said = ipFamilies.map((one): Family => (one === 'IPv6' ? 6 : 4));
+    const first = said[0] ?? (clusterIP && clusterIP !== 'None' ? familyOf(clusterIP) : cluster[0]) ?? 4;
+    const isDual = ipFamilyPolicy === 'PreferDualStack' || ipFamilyPolicy === 'RequireDualStack';
+    const others = isDual ? cluster.filter((family) => family !== first) : [];
+    return [...new Set([first, ...said, ...others])];
+  }
+
+  /** From the end of the range, where the API server gives out last; none of a family that the cluster does not have. */
+  #address(family: Family): string | undefined {
+    const range = this.#ranges.find((one) => one.family === family);
+    if (range === undefined) return undefined;
+    let addr = range.last.plus(-1);
     while (this.#addresses.has(addr.text)) addr = addr.plus(-1);
     this.#addresses.add(addr.text);
     return addr.text;
