@@ -1,7 +1,7 @@
 import { Fault } from '../fault/fault.ts';
 import { type Addr, Prefix } from '../ip/ip.ts';
 import { addressesOf, inFamily, type NodeAddresses, type NodeFacts, type PodFacts } from './facts.ts';
-import { ENI_TABLE, podRange, secondOf, secondPort, TUNNEL_MTU } from './node-host.ts';
+import { ENI_TABLE, podRanges, secondOf, secondPort, TUNNEL_MTU } from './node-host.ts';
 import type { ClusterProfile, Network } from './profile.ts';
 import {
   bareHost,
@@ -69,7 +69,7 @@ export function podAttachment(profile: AttachmentProfile, node: NodeFacts, pod: 
   return {
     pod: podHost(profile.network, node, pod, sides),
     link: { a: { host: node.name, interface: end }, b: { host: name, interface: ETH0 } },
-    node: onNode(profile.network, pod, end),
+    node: onNode(profile.network, node, pod, end),
     router: onRouter(profile.network, node, sides),
   };
 }
@@ -160,13 +160,15 @@ function sidesOf(profile: AttachmentProfile, node: NodeFacts, pod: PodFacts): Si
   return addressesOf(pod).map((address) => {
     const own = inFamily(node, address.family);
     const all = [profile.podCIDR, profile.secondary?.podCIDR].find((one) => one?.family === address.family);
-    const range = profile.network === 'eni' ? (own?.podCIDR ?? all) : own && podRange(node.name, own);
-    if (own !== undefined && range?.contains(address)) return { address, node: own };
+    const range = profile.network === 'eni' ? [own?.podCIDR ?? all] : own && podRanges(node.name, own);
+    if (own !== undefined && range?.some((one) => one?.contains(address))) return { address, node: own };
     const what = `pod '${podName(pod)}' has the address ${address}`;
     const where = own === undefined ? `of a family that node '${node.name}' has no address of` : '';
     throw new Fault(
       'FE011',
-      where === '' ? `${what}, which is not in ${range} of node '${node.name}'` : `${what}, ${where}`,
+      where === ''
+        ? `${what}, which is not in ${range?.join(', ')} of node '${node.name}'`
+        : `${what}, ${where}`,
       'give it an address of its node',
     );
   });
@@ -175,13 +177,14 @@ function sidesOf(profile: AttachmentProfile, node: NodeFacts, pod: PodFacts): Si
 function podHost(network: Network, node: NodeFacts, pod: PodFacts, sides: readonly Side[]): Host {
   const name = podName(pod);
   const ways = sides.map(({ address, node: own }) => {
-    const bridged = network === 'vpc' ? podRange(node.name, own) : undefined;
+    const bridged = network === 'vpc' ? bridgedRange(own) : undefined;
     const gateway = bridged === undefined ? POD_GATEWAY[address.family] : nodePodAddress(bridged);
     const at = bridged === undefined ? hostAddress(address) : { addr: address, length: bridged.length };
     return { at, gateway };
   });
   const [first] = ways;
-  const mac = network === 'vpc' && first !== undefined ? macs.own(first.gateway) : macs.podLink(pod.address);
+  const isBridged = network === 'vpc' && first !== undefined && bridgedRange(node) !== undefined;
+  const mac = isBridged ? macs.own(first.gateway) : macs.podLink(pod.address);
   const eth0: Veth = {
     kind: 'veth',
     name: ETH0,
@@ -199,15 +202,20 @@ function podHost(network: Network, node: NodeFacts, pod: PodFacts, sides: readon
   };
 }
 
+/** The range whose addresses share the node's bridge; none where the node has blocks. */
+const bridgedRange = ({ podCIDR, blocks }: NodeAddresses): Prefix | undefined =>
+  blocks === undefined ? podCIDR : undefined;
+
 function mtuOf(network: Network): { mtu?: number } {
   return network === 'tunnel' ? { mtu: TUNNEL_MTU } : {};
 }
 
-function onNode(network: Network, pod: PodFacts, name: string): Addition {
+function onNode(network: Network, node: NodeFacts, pod: PodFacts, name: string): Addition {
   const mac = macs.podLink(pod.address);
   const end: Veth = { kind: 'veth', name, mac, addresses: [], ...mtuOf(network) };
   // A bridge's port: the neighbour is asked for, so that a pod that is gone is missed, as on a real bridge.
-  if (network === 'vpc') return { ...NOTHING, interfaces: [{ ...end, bridge: POD_BRIDGE }] };
+  if (network === 'vpc' && bridgedRange(node) !== undefined)
+    return { ...NOTHING, interfaces: [{ ...end, bridge: POD_BRIDGE }] };
   const addresses = addressesOf(pod);
   return {
     interfaces: [end],

@@ -12,7 +12,7 @@ import {
   type NodeFacts,
   type PodFacts,
 } from './facts.ts';
-import { nodeHost, podRange } from './node-host.ts';
+import { nodeHost, podRanges } from './node-host.ts';
 import type { Forward } from './policy.ts';
 import { type ClusterProfile, familyText, type Network, type Ranges, rangesOf } from './profile.ts';
 import { CONTROL_PLANE, EXTERNAL } from './wiring.ts';
@@ -123,7 +123,7 @@ function checkSide(
       );
     }
   }
-  if (network !== 'eni') for (const { name, own } of nodes) podRange(name, own);
+  if (network !== 'eni') for (const { name, own } of nodes) podRanges(name, own);
 }
 
 function byName(hosts: readonly Host[]): Map<string, Host> {

@@ -30,6 +30,7 @@ import {
   Word,
 } from '../netfilter/netfilter.ts';
 import { addressType, compileBalance, nftFamily, wordOf } from './compile-balance.ts';
+import { compileHostPorts } from './compile-host-ports.ts';
 import { DSTNAT, FILTER, MANGLE, RAW, SRCNAT } from './hook-priority.ts';
 import type * as policies from './policy.ts';
 
@@ -53,6 +54,8 @@ export function compilePolicy(policy: policies.Policy): NftTable {
       return table(policy, 'fairlead-return-path', returnPath(policy));
     case 'balance':
       return compileBalance(policy);
+    case 'host-ports':
+      return compileHostPorts(policy);
   }
 }
 

@@ -4,6 +4,7 @@ import {
   addressesOf,
   type BalancerFacts,
   inFamily,
+  interfaceAddressesOf,
   type MachineAddresses,
   type MachineFacts,
   type NodeFacts,
@@ -148,15 +149,16 @@ function nodePorts(profile: ClusterProfile, node: NodeFacts): Port[] {
     const own = inFamily(node, ranges.vpcCIDR.family);
     return own === undefined ? [] : [{ ranges, own }];
   });
-  const known = profile.network === 'vpc' ? sides.flatMap(({ own }) => own.podCIDR ?? []) : [];
+  const known = profile.network === 'vpc' ? sides.flatMap(({ own }) => own.podCIDR ?? own.blocks ?? []) : [];
   const addrs = sides.map(({ own }) => own.address);
+  const others = sides.flatMap(({ own }) => own.others ?? []).map(Prefix.host);
   const first: Port = {
     name: portName(node.name, node.address),
     machine: { host: node.name, interface: ETH0 },
     addrs,
     mac: macs.own(node.address),
-    owns: [...addrs.map(Prefix.host), ...known],
-    delivers: known,
+    owns: [...addrs.map(Prefix.host), ...others, ...known],
+    delivers: [...others, ...known],
   };
   if (profile.network !== 'eni') return [first];
   const seconds = sides.map(({ own }) => secondOf(node.name, own));
@@ -174,15 +176,16 @@ function nodePorts(profile: ClusterProfile, node: NodeFacts): Port[] {
   ];
 }
 
-function machinePort(machine: Pick<MachineFacts, 'name' | 'address' | 'dual'>): Port {
+function machinePort(machine: Pick<MachineFacts, 'name' | 'address' | 'others' | 'dual'>): Port {
   const addrs = addressesOf(machine);
+  const all = interfaceAddressesOf(machine).map(Prefix.host);
   return {
     name: portName(machine.name, machine.address),
     machine: { host: machine.name, interface: ETH0 },
     addrs,
     mac: macs.own(machine.address),
-    owns: addrs.map(Prefix.host),
-    delivers: [],
+    owns: all,
+    delivers: all.slice(addrs.length),
   };
 }
 
@@ -223,7 +226,7 @@ function elasticAddresses(
 export function machineHost(profile: ClusterProfile, role: HostRole, machine: MachineFacts): Host {
   return {
     ...bareHost(machine.name, role),
-    interfaces: [loopback(), machineInterface(addressesOf(machine))],
+    interfaces: [loopback(), machineInterface(interfaceAddressesOf(machine))],
     ...machineRoutes(profile, machine),
     listeners: machine.listeners ?? [],
   };

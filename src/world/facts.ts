@@ -1,6 +1,6 @@
 import { Fault } from '../fault/fault.ts';
 import { Addr, type Family, type Prefix } from '../ip/ip.ts';
-import type { BalancerListener } from './policy.ts';
+import type { BalancerListener, HostPort } from './policy.ts';
 import { type ClusterProfile, type Ranges, rangesOf } from './profile.ts';
 import type { Listener } from './world.ts';
 
@@ -21,8 +21,17 @@ export interface NodeAddresses {
   readonly elastic?: Addr;
   /** Its part of the container CIDR. `tunnel` and `vpc` need one; with `eni` each pod has a route instead if there is none. */
   readonly podCIDR?: Prefix;
+  /**
+   * Its parts of the container CIDR where it has no range: blocks or single addresses, as Calico gives them out. Its pods are
+   * then on routed links.
+   */
+  readonly blocks?: readonly Prefix[];
+  /** With `tunnel` and blocks: the address of its tunnel's device. */
+  readonly tunnel?: Addr;
   /** With `eni`: the own address of its second interface. */
   readonly second?: Addr;
+  /** Further addresses of the VPC on its first interface. */
+  readonly others?: readonly Addr[];
 }
 
 /** What is known of a node. */
@@ -30,6 +39,8 @@ export interface NodeFacts extends Addressed<NodeAddresses> {
   readonly name: string;
   /** Processes on the node, such as pods of the host network. */
   readonly listeners?: readonly Listener[];
+  /** Of its pods. */
+  readonly hostPorts?: readonly HostPort[];
 }
 
 /** What is known of a pod with an address of its own; one of the host network is its node's {@link NodeFacts.listeners}. */
@@ -45,6 +56,8 @@ export interface PodFacts extends Addressed<{ readonly address: Addr }> {
 export interface MachineAddresses {
   readonly address: Addr;
   readonly elastic?: Addr;
+  /** Further addresses of the VPC. */
+  readonly others?: readonly Addr[];
 }
 
 /** A machine beside the nodes: in the VPC, or outside of it. */
@@ -68,6 +81,11 @@ export function inFamily<A extends { readonly address: Addr }>(
 ): A | undefined {
   if (facts.address.family === family) return facts;
   return facts.dual?.address.family === family ? facts.dual : undefined;
+}
+
+/** Every address of its first interface, those by which it is known before others. */
+export function interfaceAddressesOf(facts: Addressed<MachineAddresses>): Addr[] {
+  return [...addressesOf(facts), ...(facts.others ?? []), ...(facts.dual?.others ?? [])];
 }
 
 /** Its address of each family, the primary one first. */

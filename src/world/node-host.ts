@@ -1,7 +1,7 @@
 import { Fault } from '../fault/fault.ts';
 import { type Addr, type Prefix, portOf } from '../ip/ip.ts';
 import { type Addressed, inFamily, type NodeAddresses, type NodeFacts } from './facts.ts';
-import type { Masquerade } from './policy.ts';
+import type { Masquerade, Policy } from './policy.ts';
 import { type ClusterProfile, familiesOf, type Network, type Ranges, rangesOf } from './profile.ts';
 import { routesLocalhost } from './proxy-config.ts';
 import {
@@ -62,23 +62,38 @@ function sidesOf(profile: ClusterProfile, node: NodeFacts): Side[] {
 /** A node without its pods. Throws {@link Fault} FE011 if the network needs a pod range and the node has none. */
 export function nodeHost(profile: ClusterProfile, node: NodeFacts, peers: readonly NodeFacts[]): Host {
   const sides = sidesOf(profile, node);
+  const { hostPorts = [] } = node;
   const host: Host = {
     ...bareHost(node.name, 'node'),
-    interfaces: [loopback(), machineInterface(sides.map(({ own }) => own.address))],
+    interfaces: [
+      loopback(),
+      machineInterface([
+        ...sides.map(({ own }) => own.address),
+        ...sides.flatMap(({ own }) => own.others ?? []),
+      ]),
+    ],
     ...machineRoutes(profile, node),
     sysctls: {
       ...forwardingSysctls(profile),
       rpFilter: 1,
-      ...(routesLocalhost(profile) ? { routeLocalnet: true } : {}),
+      // portmap sets it as well, for the hostPorts of loopback.
+      ...(routesLocalhost(profile) || hostPorts.length > 0 ? { routeLocalnet: true } : {}),
     },
-    policies: sides.map(({ ranges }) => masquerade(profile.network, ranges)),
+    policies: sides.flatMap(({ ranges, own }): Policy[] => {
+      const { family } = ranges.vpcCIDR;
+      const ports = hostPorts.filter(({ to }) => to.addr.family === family);
+      return [
+        masquerade(profile.network, ranges, own),
+        ...(ports.length === 0 ? [] : [{ kind: 'host-ports' as const, family, ports }]),
+      ];
+    }),
     listeners: node.listeners ?? [],
   };
   switch (profile.network) {
     case 'tunnel':
       return withTunnel(host, node, sides, peers);
     case 'vpc':
-      return { ...host, interfaces: [...host.interfaces, podBridge(node.name, sides)] };
+      return { ...host, interfaces: [...host.interfaces, ...podBridge(node.name, sides)] };
     case 'eni':
       return withSecondInterface(profile, host, sides);
   }
@@ -118,6 +133,15 @@ function routerNeighbour(profile: ClusterProfile, ranges: Ranges, link: string):
   return { interface: link, addr: vpcGateway(ranges), mac: routerMac(profile) };
 }
 
+/** What a node carries of the container CIDR. Throws {@link Fault} FE011 if its network needs that and nobody says. */
+export function podRanges(name: string, own: NodeAddresses): readonly Prefix[] {
+  return own.podCIDR === undefined && own.blocks !== undefined ? own.blocks : [podRange(name, own)];
+}
+
+/** The node's own address on its tunnel's device. */
+const tunnelAddress = (name: string, own: NodeAddresses): Addr =>
+  own.tunnel ?? nodePodAddress(podRange(name, own));
+
 /** The pod range of a node whose network needs one. */
 export function podRange(name: string, { podCIDR, address }: NodeAddresses): Prefix {
   if (podCIDR !== undefined) return podCIDR;
@@ -127,21 +151,26 @@ export function podRange(name: string, { podCIDR, address }: NodeAddresses): Pre
 
 /**
  * In a tunnel whatever leaves the container CIDR takes the node's address, for the VPC knows no pod; with VPC routes and
- * `eni` it knows them, and only what leaves the VPC does.
+ * `eni` it knows them, and only what leaves the VPC does. Who gives out blocks masquerades what leaves them (natOutgoing).
  */
-function masquerade(network: Network, { podCIDR, vpcCIDR }: Ranges): Masquerade {
-  const except = { tunnel: [podCIDR], vpc: [podCIDR, vpcCIDR], eni: [vpcCIDR] }[network];
+function masquerade(network: Network, { podCIDR, vpcCIDR }: Ranges, own: NodeAddresses): Masquerade {
+  const isPooled = network === 'vpc' && own.podCIDR === undefined;
+  const except = isPooled
+    ? [podCIDR]
+    : { tunnel: [podCIDR], vpc: [podCIDR, vpcCIDR], eni: [vpcCIDR] }[network];
   return { kind: 'masquerade', family: podCIDR.family, from: podCIDR, except };
 }
 
-function podBridge(name: string, sides: readonly Side[]): Bridge {
-  const addresses = sides.map(({ own }) => {
+/** None where pods have addresses of blocks. */
+function podBridge(name: string, sides: readonly Side[]): Bridge[] {
+  const addresses = sides.flatMap(({ own }) => {
+    if (own.podCIDR === undefined && own.blocks !== undefined) return [];
     const range = podRange(name, own);
-    return { addr: nodePodAddress(range), length: range.length };
+    return [{ addr: nodePodAddress(range), length: range.length }];
   });
   const [first] = addresses;
-  if (first === undefined) throw new TypeError(`node '${name}' has no address`);
-  return { kind: 'bridge', name: POD_BRIDGE, mac: macs.own(first.addr), addresses };
+  if (first === undefined) return [];
+  return [{ kind: 'bridge', name: POD_BRIDGE, mac: macs.own(first.addr), addresses }];
 }
 
 /** One VXLAN device carries both families, over the primary one. */
@@ -151,7 +180,7 @@ function withTunnel(host: Host, node: NodeFacts, sides: readonly Side[], peers: 
     kind: 'vxlan',
     name: VXLAN,
     mac: macs.vxlan(node.address),
-    addresses: sides.map(({ own }) => hostAddress(nodePodAddress(podRange(node.name, own)))),
+    addresses: sides.map(({ own }) => hostAddress(tunnelAddress(node.name, own))),
     mtu: TUNNEL_MTU,
     vni: VNI,
     underlay: ETH0,
@@ -163,14 +192,17 @@ function withTunnel(host: Host, node: NodeFacts, sides: readonly Side[], peers: 
     others.flatMap((peer) => {
       const there = inFamily(peer, ranges.vpcCIDR.family);
       if (there === undefined) return [];
-      const range = podRange(peer.name, there);
-      return [{ range, via: nodePodAddress(range), mac: macs.vxlan(peer.address) }];
+      const via = tunnelAddress(peer.name, there);
+      return [{ ranges: podRanges(peer.name, there), via, mac: macs.vxlan(peer.address) }];
     }),
   );
   return {
     ...host,
     interfaces: [...host.interfaces, device],
-    routes: [...host.routes, ...ways.map(({ range, via }) => routeBy(range, VXLAN, { via }))],
+    routes: [
+      ...host.routes,
+      ...ways.flatMap((way) => way.ranges.map((range) => routeBy(range, VXLAN, { via: way.via }))),
+    ],
     neighbours: [
       ...host.neighbours,
       ...ways.map(({ via, mac }): Neighbour => ({ interface: VXLAN, addr: via, mac })),

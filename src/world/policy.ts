@@ -5,7 +5,14 @@
  */
 import type { Addr, Endpoint, Family, Port, Prefix, Protocol } from '../ip/ip.ts';
 
-export type Policy = SourceCheck | ElasticAddresses | Masquerade | EntryMark | ReturnPath | Balance;
+export type Policy =
+  | SourceCheck
+  | ElasticAddresses
+  | Masquerade
+  | EntryMark
+  | ReturnPath
+  | Balance
+  | HostPorts;
 
 interface OfFamily {
   readonly family: Family;
@@ -67,6 +74,25 @@ export interface EntryMark extends OfFamily {
 export interface ReturnPath extends OfFamily {
   readonly kind: 'return-path';
   readonly ways: readonly { readonly interface: string; readonly mark: number }[];
+}
+
+/**
+ * Ports of the host that lead to one pod each, as the plugin portmap of CNI makes them for `hostPort`. kube-proxy's rules
+ * stand before them: where both have a port, the Service gets it.
+ */
+export interface HostPorts extends OfFamily {
+  readonly kind: 'host-ports';
+  readonly ports: readonly HostPort[];
+}
+
+export interface HostPort {
+  readonly protocol: Protocol;
+  readonly port: Port;
+  /** Of the host; each of its addresses unless said. */
+  readonly addr?: Addr;
+  readonly to: Endpoint;
+  /** Whose answers would not come back through the host: what shares a bridge with the pod, or the pod itself. */
+  readonly near: Prefix;
 }
 
 /** What comes for an address of the host at one of these ports goes to one of the members, each with the same chance. */

@@ -102,6 +102,76 @@ describe('the network eni without ranges for nodes', () => {
   });
 });
 
+describe('nodes whose pods have addresses of blocks', () => {
+  const blocks = [['172.16.5.0/26'], ['172.16.9.64/26', '172.16.5.70/32']];
+  const nodes = blocks.map((some, at) => ({
+    name: `n${at + 1}`,
+    address: addr(`192.168.0.${11 + at}`),
+    tunnel: addr(`172.16.200.${at + 1}`),
+    blocks: some.map((one) => Prefix.parse(one)),
+  }));
+  const pods = [
+    { namespace: 'default', name: 'a', node: 'n1', address: addr('172.16.5.10') },
+    { namespace: 'default', name: 'b', node: 'n2', address: addr('172.16.5.70') },
+  ];
+  const leads = (world: World, host: string, to: string) =>
+    hostOf(world, host).routes.find((route) => route.to.equals(Prefix.parse(to)));
+
+  it.each(['tunnel', 'vpc'])('are led to, block by block, in the network %s', (network) => {
+    const world = buildCluster({ profile: profileOf({ network }), nodes, pods });
+    const [from, by] = network === 'tunnel' ? ['n1', 'vxlan0'] : ['router', 'n2'];
+    for (const block of blocks[1] ?? []) {
+      expect(leads(world, from, block)).toMatchObject({ kind: 'unicast', interface: by });
+    }
+    expect(leads(world, 'n2', '172.16.5.70/32')).toMatchObject({ interface: 'vethac100546' });
+    expect(hostOf(world, 'n2').interfaces.map(({ kind }) => kind)).not.toContain('bridge');
+  });
+
+  it('refuse an address that is in none', () => {
+    const stray = { namespace: 'default', name: 'c', node: 'n1', address: addr('172.16.5.70') };
+    expect(() => buildCluster({ profile: profileOf({}), nodes, pods: [stray] })).toThrow(
+      /172\.16\.5\.70, which is not in 172\.16\.5\.0\/26 of node 'n1'/,
+    );
+  });
+});
+
+it('a hostPort prints what portmap has', async () => {
+  const profile = profileOf({ network: 'vpc' });
+  const [node] = defaultNodes(profile, 1);
+  const to = Endpoint.parse('172.16.1.10:80');
+  const near = Prefix.parse('172.16.1.0/24');
+  const hostPorts = [
+    { protocol: 'TCP', port: portOf(8080), to, near },
+    { protocol: 'UDP', port: portOf(53), addr: addr('192.168.0.11'), to, near },
+  ] as const;
+  const world = buildCluster({ profile, nodes: node === undefined ? [] : [{ ...node, hostPorts }] });
+  const printed = hostOf(world, 'n1')
+    .policies.filter(({ kind }) => kind === 'host-ports')
+    .flatMap((policy) => printNftTable(compilePolicy(policy)));
+  await expect(`${printed.join('\n')}\n`).toMatchFileSnapshot('testdata/policies-host-ports.nft');
+});
+
+describe('further addresses of a machine', () => {
+  it('are on its first interface, are its own, and the VPC delivers them', () => {
+    const profile = profileOf({ network: 'vpc' });
+    const others = [addr('192.168.7.7')];
+    const nodes = defaultNodes(profile, 1).map((node) => ({ ...node, others }));
+    const vpcHosts = [{ name: 'db', address: addr('192.168.3.3'), others: [addr('192.168.3.4')] }];
+    const world = buildCluster({ profile, nodes, vpcHosts });
+    for (const [host, other] of [
+      ['n1', '192.168.7.7'],
+      ['db', '192.168.3.4'],
+    ] as const) {
+      const eth0 = hostOf(world, host).interfaces.find(({ name }) => name === 'eth0');
+      expect(eth0?.addresses.map((each) => each.addr.text)).toContain(other);
+      const route = hostOf(world, 'router').routes.find(({ to }) => to.equals(Prefix.host(addr(other))));
+      expect(route).toMatchObject({ interface: host });
+      const [check] = hostOf(world, 'router').policies;
+      expect(check && printNftTable(compilePolicy(check)).join()).toContain(other);
+    }
+  });
+});
+
 describe('a balancer and a NAT gateway', () => {
   const profile = profileOf({ network: 'vpc' });
   const nodes = defaultNodes(profile, 2);

@@ -14,6 +14,7 @@ const POLICY_REASONS: Readonly<Record<Policy['kind'], Reason>> = {
   'entry-mark': 'droppedByRule',
   'return-path': 'droppedByRule',
   balance: 'droppedByRule',
+  'host-ports': 'droppedByRule',
 };
 
 /** The base chains of a table as entries of their hooks. A table of a family that IP packets never meet has none. */
