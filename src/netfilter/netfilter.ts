@@ -22,6 +22,7 @@ export * from './iptables/ruleset.ts';
 export * from './ipvs/difference.ts';
 export * from './ipvs/ipvs.ts';
 export * from './ipvs/parse.ts';
+export * from './json-lines.ts';
 export * from './nftables/difference.ts';
 export * from './nftables/expression.ts';
 export * from './nftables/netlink/netlink.ts';
