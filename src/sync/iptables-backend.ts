@@ -1,23 +1,10 @@
 import type { Exec } from '../exec/exec.ts';
-import {
-  differenceOfIptables,
-  IptablesTable,
-  type IptablesTransaction,
-  printIptablesRuleset,
-  printIptablesTable,
-  printIptablesTransaction,
-} from '../netfilter/netfilter.ts';
+import { differenceOfIptables, IptablesTable, type IptablesTransaction } from '../netfilter/netfilter.ts';
 import { IptablesLedger, type NodeFacts, type ProxyConfig, type ServicePlan } from '../proxy/proxy.ts';
 import { type Applied, appliedText, type Backend, SyncFailure } from './backend.ts';
-import { IptablesTool, withoutRules } from './iptables-tool.ts';
+import { IptablesTool, restoreTexts, withoutRules } from './iptables-tool.ts';
 
 const CANARY_TABLES = ['mangle', 'filter', 'nat'] as const;
-
-/**
- * From here on a table that holds nothing foreign is written or cleared as a whole, without `--noflush`: with it,
- * iptables-nft-restore 1.8.9 takes a time that grows with the square of the chains made, minutes for 10,000 Services.
- */
-const MANY_CHAINS = 3000;
 
 /** Chains KUBE-…, by iptables-restore(8) and its IPv6 twin. Foreign chains and rules are never written. */
 export class IptablesBackend implements Backend {
@@ -57,16 +44,9 @@ export class IptablesBackend implements Backend {
     const done: string[] = [];
     for (const ledger of this.#ledgers) {
       const standing = await this.#tool.standing(ledger.family);
-      const wanted = [...ledger.ruleset().tables.values()];
-      const fresh = !standing.foreign && standing.ours === 0;
-      if (fresh && wanted.some(({ chains }) => chains.size > MANY_CHAINS)) {
-        done.push(await this.#firstLoad(ledger));
-        continue;
-      }
-      const transactions = wanted.map((table) => {
-        const before = standing.tables.get(table.name) ?? IptablesTable(table.name, []);
-        return differenceOfIptables(before, table);
-      });
+      const transactions = Array.from(ledger.ruleset().tables.values(), (table) =>
+        differenceOfIptables(standing.get(table.name) ?? IptablesTable(table.name, []), table),
+      );
       done.push(await this.#commit(ledger, transactions));
     }
     return appliedText(done.join(''));
@@ -84,38 +64,21 @@ export class IptablesBackend implements Backend {
   async cleanup(): Promise<void> {
     for (const family of [4, 6] as const) {
       const standing = await this.#tool.standing(family);
-      const emptied = Array.from(standing.tables.values(), withoutRules);
-      if (!standing.foreign && standing.ours > MANY_CHAINS) {
-        await this.#tool.restore(family, emptied.map(printIptablesTable).join(''), []);
-        continue;
-      }
-      const transactions = emptied.map((table) =>
-        differenceOfIptables(standing.tables.get(table.name) ?? table, table),
+      const transactions = Array.from(standing.values(), (table) =>
+        differenceOfIptables(table, withoutRules(table)),
       );
-      await this.#tool.restore(family, transactions.map(printIptablesTransaction).join(''));
+      await this.#tool.restore(family, restoreTexts(transactions));
     }
-  }
-
-  /** Fills tables that hold nothing yet. */
-  async #firstLoad(ledger: IptablesLedger): Promise<string> {
-    const text = printIptablesRuleset(ledger.ruleset());
-    try {
-      await this.#tool.restore(ledger.family, text, []);
-    } catch (error) {
-      throw new SyncFailure(text, error);
-    }
-    ledger.settle();
-    return text;
   }
 
   async #commit(ledger: IptablesLedger, transactions: readonly IptablesTransaction[]): Promise<string> {
-    const text = transactions.map(printIptablesTransaction).join('');
+    const texts = restoreTexts(transactions);
     try {
-      await this.#tool.restore(ledger.family, text);
+      await this.#tool.restore(ledger.family, texts);
     } catch (error) {
-      throw new SyncFailure(text, error);
+      throw new SyncFailure(texts.join(''), error);
     }
     ledger.settle();
-    return text;
+    return texts.join('');
   }
 }

@@ -2,9 +2,12 @@ import type { Exec } from '../exec/exec.ts';
 import type { Family } from '../ip/ip.ts';
 import {
   IptablesChain,
+  type IptablesChange,
   IptablesTable,
   type IptablesTableName,
+  IptablesTransaction,
   parseIptablesSave,
+  printIptablesTransaction,
 } from '../netfilter/netfilter.ts';
 import { isProxyChain } from '../proxy/proxy.ts';
 
@@ -12,15 +15,6 @@ const TOOLS = {
   4: { restore: 'iptables-restore', save: 'iptables-save', one: 'iptables' },
   6: { restore: 'ip6tables-restore', save: 'ip6tables-save', one: 'ip6tables' },
 } as const;
-
-/** What of the kernel's tables is the proxy's: its chains, and the kernel's chains with the jumps to them. */
-export interface Standing {
-  readonly tables: ReadonlyMap<IptablesTableName, IptablesTable>;
-  /** There are chains or rules of somebody else. */
-  readonly foreign: boolean;
-  /** How many chains are ours. */
-  readonly ours: number;
-}
 
 /** iptables(8) and its twins, as far as the proxy needs them. */
 export class IptablesTool {
@@ -31,35 +25,33 @@ export class IptablesTool {
   }
 
   /** What of the kernel's tables is ours: our chains, and the kernel's chains with our jumps in them. */
-  async standing(family: Family): Promise<Standing> {
+  async standing(family: Family): Promise<ReadonlyMap<IptablesTableName, IptablesTable>> {
     const { stdout } = await this.#exec.run({ file: TOOLS[family].save, args: [], timeoutMs: 120_000 });
     const tables = new Map<IptablesTableName, IptablesTable>();
-    let [foreign, ours] = [false, 0];
     for (const { name, chains } of parseIptablesSave(stdout, family).tables.values()) {
       const own = new Set([...chains.values()].filter(isProxyChain).map((chain) => chain.name));
       const mine: IptablesChain[] = [];
       for (const chain of chains.values()) {
         if (own.has(chain.name)) mine.push(chain);
-        else if (chain.policy === undefined) foreign = true;
-        else {
+        else if (chain.policy !== undefined) {
           const jumps = chain.rules.filter(
             ({ target }) => target?.kind === 'JumpTo' && own.has(target.chain),
           );
-          foreign ||= jumps.length < chain.rules.length || chain.policy !== 'ACCEPT';
           mine.push(IptablesChain(chain.name, jumps, chain.policy));
         }
       }
-      ours += own.size;
       tables.set(name, IptablesTable(name, mine));
     }
-    return { tables, foreign, ours };
+    return tables;
   }
 
-  /** Does nothing with an empty text. */
-  async restore(family: Family, text: string, options: readonly string[] = ['--noflush']): Promise<void> {
-    if (text === '') return;
-    const args = [...options, '-w', '5'];
-    await this.#exec.run({ file: TOOLS[family].restore, args, stdin: text, timeoutMs: 300_000 });
+  /** Puts texts in place, one after the other; does nothing with an empty one. */
+  async restore(family: Family, texts: readonly string[]): Promise<void> {
+    const args = ['--noflush', '-w', '5'];
+    for (const stdin of texts) {
+      if (stdin === '') continue;
+      await this.#exec.run({ file: TOOLS[family].restore, args, stdin, timeoutMs: 300_000 });
+    }
   }
 
   async hasChain(family: Family, table: IptablesTableName, chain: string): Promise<boolean> {
@@ -68,7 +60,53 @@ export class IptablesTool {
   }
 }
 
-/** The table without the chains and jumps of {@link Standing}: what taking them away leads to. */
+/** From here on the list that {@link restoreTexts} avoids costs more than the listing that avoids it. */
+const MANY_CHAINS = 500;
+
+/**
+ * What iptables-restore is given for the transactions: one text, so that all is in force at once, unless it is about very many
+ * chains. iptables-nft-restore 1.8.9 keeps the names of the chains it is told of in a sorted list, which it searches from
+ * the start at every line (nft_cache_level_set in iptables/nft-cache.c): minutes for 10,000 Services. A command that is
+ * about the whole table, and `-S` is the one that changes nothing, lets it do without the list. It then takes the kernel's
+ * own chains as they are, though, so what makes those goes first.
+ */
+export function restoreTexts(transactions: readonly IptablesTransaction[]): readonly string[] {
+  const isLarge = ({ changes }: IptablesTransaction) =>
+    changes.length > MANY_CHAINS &&
+    changes.filter(({ kind }) => kind === 'DeclareChain').length > MANY_CHAINS;
+  if (!transactions.some(isLarge)) return [transactions.map(printIptablesTransaction).join('')];
+  const rest = transactions.map(withoutHooks);
+  return [
+    transactions.map((one) => printIptablesTransaction(hooksOf(one))).join(''),
+    rest.map((one) => (isLarge(one) ? listing : same)(printIptablesTransaction(one))).join(''),
+  ];
+}
+
+const same = (text: string): string => text;
+const listing = (text: string): string => text.replace('\n', '\n-S\n');
+
+const HOOKS: ReadonlySet<string> = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING']);
+const isAboutHook = ({ chain }: IptablesChange): boolean => HOOKS.has(chain);
+
+/** The changes of the kernel's own chains, and the making of chains they lead to. */
+function hooksOf({ table, changes }: IptablesTransaction): IptablesTransaction {
+  const own = changes.filter(isAboutHook);
+  const targets = new Set(
+    own.flatMap((one) =>
+      one.kind === 'InsertRule' && one.rule.target?.kind === 'JumpTo' ? [one.rule.target.chain] : [],
+    ),
+  );
+  const made = changes.filter(({ kind, chain }) => kind === 'DeclareChain' && targets.has(chain));
+  return IptablesTransaction(table, [...made, ...own]);
+}
+
+const withoutHooks = ({ table, changes }: IptablesTransaction): IptablesTransaction =>
+  IptablesTransaction(
+    table,
+    changes.filter((one) => !isAboutHook(one)),
+  );
+
+/** The table without the chains and jumps that are ours: what taking them away leads to. */
 export const withoutRules = ({ name, chains }: IptablesTable): IptablesTable =>
   IptablesTable(
     name,

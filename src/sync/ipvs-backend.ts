@@ -26,7 +26,7 @@ import {
   type ServicePlan,
 } from '../proxy/proxy.ts';
 import { type Applied, appliedText, type Backend, SyncFailure } from './backend.ts';
-import { IptablesTool, withoutRules } from './iptables-tool.ts';
+import { IptablesTool, restoreTexts, withoutRules } from './iptables-tool.ts';
 import type { IpvsSettings } from './ipvs-settings.ts';
 import { IpvsTool, keyOfRetired } from './ipvs-tool.ts';
 
@@ -109,7 +109,7 @@ export class IpvsBackend implements Backend {
           bound: bound.filter((addr) => isOf(addr, ledger.family) && !addr.isLinkLocal),
         },
         after,
-        tables: (await this.#iptables.standing(ledger.family)).tables,
+        tables: await this.#iptables.standing(ledger.family),
       };
     });
     return await this.#program(await Promise.all(steps));
@@ -144,11 +144,11 @@ export class IpvsBackend implements Backend {
         (one) => isOf(one.endpoint.addr, family) && isOurs(one) && !this.#isExcluded(one),
       );
       await this.#ipvs.program(gone.map(printDeleteServer).join(''));
-      const { tables } = await this.#iptables.standing(family);
+      const tables = await this.#iptables.standing(family);
       const transactions = Array.from(tables.values(), (table) =>
         differenceOfIptables(table, withoutRules(table)),
       );
-      await this.#iptables.restore(family, transactions.map(printIptablesTransaction).join(''));
+      await this.#iptables.restore(family, restoreTexts(transactions));
     }
     const ours = new Set([...ipvsSetNames(4), ...ipvsSetNames(6)]);
     const mine = sets.filter(({ name }) => ours.has(name));
@@ -181,7 +181,7 @@ export class IpvsBackend implements Backend {
     try {
       await say(sets.growing, (text) => this.#ipvs.fill(text));
       for (const step of steps) {
-        await say(rulesText(step), (text) => this.#iptables.restore(step.family, text));
+        await say(rulesText(step), (text) => this.#iptables.restore(step.family, [text]));
       }
       await say(ipvs.growing, (text) => this.#ipvs.program(text));
       for (const [verb, from, to] of [

@@ -36,15 +36,23 @@ export interface IptablesContext {
   readonly family: Family;
   readonly detector: LocalDetector | undefined;
   readonly masqueradeAll: boolean;
+  /** Whether rules for single endpoints say whose they are. */
+  readonly commentsEndpoints: boolean;
 }
 
 /** What was compiled of a plan, by context: many nodes share the plan of a Service that runs on none of them. */
 const compiled = new WeakMap<ServicePlan, Map<string, IptablesFragment>>();
 
-export const iptablesContext = (family: Family, node: NodeFacts, config: ProxyConfig): IptablesContext => ({
+export const iptablesContext = (
+  family: Family,
+  node: NodeFacts,
+  config: ProxyConfig,
+  commentsEndpoints = true,
+): IptablesContext => ({
   family,
   detector: detectorOf(family, node, config),
   masqueradeAll: config.masqueradeAll,
+  commentsEndpoints,
 });
 
 /** Compiles the ports of a Service that are of the context's family; the same plan is compiled once a context. */
@@ -258,20 +266,24 @@ class PortCompiler {
   #balanceRules(kind: 'SVC' | 'SVL', endpoints: readonly PlannedEndpoint[]): IptablesRule[] {
     const { name, affinitySeconds } = this.#port;
     const rules = kind === this.#internalKind ? this.#masqueradeRules() : [];
-    const comment = (one: PlannedEndpoint) => Comment(`${name} -> ${one.endpoint.text}`);
+    const comment = (one: PlannedEndpoint) => this.#aside(`${name} -> ${one.endpoint.text}`);
     if (affinitySeconds !== undefined) {
       for (const one of endpoints) {
         const chain = endpointChain(this.#port, one);
         const recent = Recent('rcheck', chain, { seconds: affinitySeconds, reap: true });
-        rules.push(IptablesRule([comment(one), recent], JumpTo(chain)));
+        rules.push(IptablesRule([...comment(one), recent], JumpTo(chain)));
       }
     }
     for (const [at, one] of endpoints.entries()) {
       const left = endpoints.length - at;
       const chance = left > 1 ? [Statistic(1 / left)] : [];
-      rules.push(IptablesRule([comment(one), ...chance], JumpTo(endpointChain(this.#port, one))));
+      rules.push(IptablesRule([...comment(one), ...chance], JumpTo(endpointChain(this.#port, one))));
     }
     return rules;
+  }
+
+  #aside(text: string): readonly IptablesMatch[] {
+    return this.#context.commentsEndpoints ? [Comment(text)] : [];
   }
 
   get #internalKind(): 'SVC' | 'SVL' {
@@ -297,9 +309,12 @@ class PortCompiler {
     const remember = affinitySeconds === undefined ? [] : [Recent('set', chain)];
     return IptablesChain(chain, [
       // An endpoint that reached itself through a Service would answer itself directly and drop the answer.
-      IptablesRule([Source(Prefix.host(one.endpoint.addr)), Comment(name)], JumpTo(KUBE.markMasquerade)),
       IptablesRule(
-        [IpProtocol(module), Comment(name), ...remember, TransportPorts(module)],
+        [Source(Prefix.host(one.endpoint.addr)), ...this.#aside(name)],
+        JumpTo(KUBE.markMasquerade),
+      ),
+      IptablesRule(
+        [IpProtocol(module), ...this.#aside(name), ...remember, TransportPorts(module)],
         DnatTo(one.endpoint),
       ),
     ]);
