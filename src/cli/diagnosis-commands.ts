@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { labNumber } from './lab-number.ts';
 import { assignment, collected } from './manifest-files.ts';
 
 /** The commands that answer from descriptions rather than from a cluster that runs. */
@@ -62,6 +63,11 @@ function proofOptions(command: Command): Command {
   return command
     .option('--prove', 'build it of network namespaces, connect for real, and hold the answers to that')
     .option('--keep', 'with --prove: leave what was built until ctrl-C, and say how to enter it')
+    .addOption(
+      new Option('--in <lab>', 'with --prove: ask a lab that --keep has left, as it now is, and build none')
+        .argParser(labNumber)
+        .conflicts('keep'),
+    )
     .addOption(
       new Option('--kernel <which>', 'with --prove: the running one, or that of a small virtual machine')
         .choices(['auto', 'host', 'vm'])

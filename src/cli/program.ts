@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { defaultDataFolder } from '../cluster/data-folder.ts';
 import { milliseconds } from './commands/duration.ts';
 import { diagnosisCommands } from './diagnosis-commands.ts';
+import { labNumber } from './lab-number.ts';
 
 /** The command line: what can be said, in one place; each action loads its own code. */
 export function program(): Command {
@@ -61,6 +62,11 @@ function clusterCommands(fairlead: Command): void {
       'run a command in the network namespace of a host: a node, external, router, or pod/[ns/]name',
     )
     .addOption(dataOption())
+    .addOption(
+      new Option('--lab <number>', 'of a lab that --prove --keep has left, instead of the cluster').argParser(
+        labNumber,
+      ),
+    )
     .argument('<host>')
     .argument('[command...]', 'a shell unless said')
     .passThroughOptions()

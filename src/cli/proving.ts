@@ -4,6 +4,8 @@ import type { Matrix, MatrixCell, ObservedCell } from '../diagnose/matrix.ts';
 import { withStandIns } from '../diagnose/stand-ins.ts';
 import { Fault } from '../fault/fault.ts';
 import { Endpoint } from '../ip/ip.ts';
+import type { Inside } from '../lab/cage.ts';
+import { findLab, keepLab } from '../lab/kept-lab.ts';
 import {
   type Comparison,
   evidenceText,
@@ -24,6 +26,8 @@ export interface ProofOptions {
   readonly prove?: boolean;
   readonly keep?: boolean;
   readonly kernel?: 'host' | 'vm' | 'auto';
+  /** The number of a lab that another command keeps: it is asked instead of one that is built. */
+  readonly in?: number;
   readonly output: string;
 }
 
@@ -32,8 +36,8 @@ const say = (line: string): void => {
 };
 
 /**
- * Builds the World, asks it, tells of what differs (on standard error where the output is for a program), and shows what was found; with `--keep` the lab then
- * stays up until this process is told to end.
+ * Builds the World or finds it standing, asks it, tells of what differs (on standard error where the output is for a
+ * program), and shows what was found; with `--keep` the lab then stays up until this process is told to end.
  */
 export async function withProof<T>(
   cluster: Cluster,
@@ -46,18 +50,40 @@ export async function withProof<T>(
     const what = `${serviceProxy} forwards Services here, which cannot be built`;
     throw new Fault('FE006', what, 'leave --prove out, or try it with --set serviceProxy=kube-proxy');
   }
+  if (options.in !== undefined) {
+    const lab = await findLab(options.in);
+    for (const { name } of cluster.world.hosts.values()) lab.netnsOf(name);
+    return await closing(lab, () => asked(cluster, options, questions, lab.cage, show));
+  }
   const lab = await openLab(cluster.world, { kernel: options.kernel ?? 'auto', progress: say });
-  try {
-    const comparison = await prove(cluster.world, lab.cage, questions);
-    for (const mismatch of comparison.mismatches) await tell(cluster, lab, mismatch, options);
-    const { agreements, mismatches, unknowns } = comparison;
-    const shown = show(comparison);
-    say(`proven: ${agreements.length} agree, ${mismatches.length} differ, ${unknowns.length} unknown`);
+  return await closing(lab, async () => {
+    const shown = await asked(cluster, options, questions, lab.cage, show);
     if (options.keep === true) await kept(cluster, lab);
     return shown;
+  });
+}
+
+async function closing<T>(lab: { close(): Promise<void> }, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } finally {
     await lab.close();
   }
+}
+
+async function asked<T>(
+  cluster: Cluster,
+  options: ProofOptions & InputOptions,
+  questions: readonly Question[],
+  cage: Inside,
+  show: (comparison: Comparison) => T,
+): Promise<T> {
+  const comparison = await prove(cluster.world, cage, questions);
+  for (const mismatch of comparison.mismatches) await tell(cluster, cage, mismatch, options);
+  const { agreements, mismatches, unknowns } = comparison;
+  const shown = show(comparison);
+  say(`proven: ${agreements.length} agree, ${mismatches.length} differ, ${unknowns.length} unknown`);
+  return shown;
 }
 
 /** The World that the cells of matrices were walked in. */
@@ -101,7 +127,7 @@ export function observedOf(answers: Mismatch['answers'], agrees: boolean): Obser
 /** Both ladders, what the hosts on the way kept, and how to see it again. */
 async function tell(
   cluster: Cluster,
-  lab: Lab,
+  cage: Inside,
   mismatch: Mismatch,
   options: ProofOptions & InputOptions,
 ): Promise<void> {
@@ -115,11 +141,12 @@ async function tell(
   const isForPeople = options.output === 'text' || options.output === 'table';
   const stream = isForPeople ? process.stdout : process.stderr;
   const palette = paletteOf(stream);
-  const evidence = await gatherEvidence(cluster.world, lab.cage, mismatch);
+  const evidence = await gatherEvidence(cluster.world, cage, mismatch);
   const way = protocol === 'TCP' ? target.text : `${target}/${protocol.toLowerCase()}`;
   // A pod that stands in for a class of clients is there in matrices alone.
   const command = cluster.pods.has(from) || !from.includes('/') ? ['why', `host/${from}`, way] : ['matrix'];
-  const again = ['fairlead', ...command, '--prove', ...inputWords(options)].join(' ');
+  const lab = options.in === undefined ? [] : ['--in', String(options.in)];
+  const again = ['fairlead', ...command, '--prove', ...lab, ...inputWords(options)].join(' ');
   const parts = [
     palette.bad('the kernel differs from what was foretold'),
     ladder(cluster, answer(cluster, asked), palette),
@@ -151,23 +178,15 @@ function inputWords({
 }
 
 /** Says how to enter the lab, and waits for a signal. */
-async function kept({ world }: Cluster, { cage, kernel }: Lab): Promise<void> {
-  if (kernel === 'vm')
-    say('the lab is in a guest, which has no terminal: it stays up, but cannot be entered');
-  else {
-    say('the lab stays up until ctrl-C; enter a host (as root) with');
-    for (const { name, netns } of world.hosts.values()) {
-      const where = [
-        `--target`,
-        String(cage.pid),
-        '--mount',
-        '--pid',
-        `--net=${cage.root}/run/netns/${netns}`,
-      ];
-      say(`  ${name}: nsenter ${where.join(' ')} sh`);
-    }
-  }
+async function kept({ world }: Cluster, lab: Lab): Promise<void> {
+  const { number, close } = await keepLab(world, lab);
+  const where = lab.kernel === 'vm' ? 'the lab, in a guest,' : 'the lab';
+  say(`${where} stays up until ctrl-C; enter a host, run a command there, or ask further with`);
+  say(`  fairlead enter --lab ${number} HOST [COMMAND…]`);
+  say(`  fairlead why FROM TO --prove --in ${number}, with the same inputs`);
+  say(`hosts: ${[...world.hosts.keys()].join(', ')}`);
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
   });
+  await close();
 }

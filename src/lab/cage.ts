@@ -115,6 +115,9 @@ export function cagePlace(pid: number, privilege: Privilege, netns?: string, fro
   };
 }
 
+/** Where the hosts of a World are, whoever holds it: all that probing needs. */
+export type Inside = Pick<Cage, 'exec'>;
+
 export class Cage {
   /** Of the first process inside, as the /proc of where it was opened has it. */
   readonly pid: number;

@@ -1,7 +1,7 @@
 import { Fault } from '../../fault/fault.ts';
 import { Addr, type Port, portOf } from '../../ip/ip.ts';
 import { hostOf, type World } from '../../world/world.ts';
-import type { Cage } from '../cage.ts';
+import type { Inside } from '../cage.ts';
 import { CLOCK } from '../clock-in-perl.ts';
 import { ENTER, SOCKETS } from '../namespaces-in-perl.ts';
 
@@ -44,7 +44,7 @@ const SIDE_BY_SIDE = 500;
  */
 export async function dialAll(
   world: World,
-  cage: Cage,
+  cage: Inside,
   dials: readonly Dial[],
   timeoutMs: number,
 ): Promise<Answer[][]> {

@@ -1,6 +1,6 @@
 import type { Exec, Running } from '../../exec/exec.ts';
 import { hostOf, type World } from '../../world/world.ts';
-import type { Cage } from '../cage.ts';
+import type { Inside } from '../cage.ts';
 import { ENTER, SOCKETS } from '../namespaces-in-perl.ts';
 import { type Answer, dialAll, type Question } from './dial.ts';
 import type { Expectation } from './expectation.ts';
@@ -28,7 +28,11 @@ export interface SeenPacket {
 const TIMEOUT = 1500;
 
 /** Asks the question once more, and watches the hosts that it was foretold to visit, and those it reached. */
-export async function gatherEvidence(world: World, cage: Cage, expectation: Expectation): Promise<Evidence> {
+export async function gatherEvidence(
+  world: World,
+  cage: Inside,
+  expectation: Expectation,
+): Promise<Evidence> {
   const { question, outcomes } = expectation;
   const visited = outcomes.flatMap(({ hops, endpoint }) => [
     ...hops.map(({ host }) => host),
@@ -58,7 +62,7 @@ function filtered(lines: Lines, keep: (line: string, host: string) => boolean): 
 
 async function eachHost(
   world: World,
-  cage: Cage,
+  cage: Inside,
   hosts: readonly string[],
   read: (exec: Exec) => Promise<readonly string[]>,
 ): Promise<Lines> {
@@ -109,7 +113,7 @@ async function connectionTable(exec: Exec): Promise<string[]> {
 
 async function watched(
   world: World,
-  cage: Cage,
+  cage: Inside,
   hosts: readonly string[],
   question: Question,
 ): Promise<Pick<Evidence, 'answer' | 'packets'>> {

@@ -1,5 +1,5 @@
 import type { World } from '../../world/world.ts';
-import type { Cage } from '../cage.ts';
+import type { Inside } from '../cage.ts';
 import { type Answer, type Dial, dialAll } from './dial.ts';
 import { type Expectation, enoughFor, textOf } from './expectation.ts';
 
@@ -23,7 +23,7 @@ const ROUNDS = 6;
  */
 export async function observe(
   world: World,
-  cage: Cage,
+  cage: Inside,
   expectations: readonly Expectation[],
 ): Promise<readonly Observation[]> {
   const answers = expectations.map((): Answer[] => []);

@@ -12,7 +12,7 @@
  * await lab.close();
  */
 import type { World } from '../../world/world.ts';
-import type { Cage } from '../cage.ts';
+import type { Inside } from '../cage.ts';
 import { type Comparison, compare } from './compare.ts';
 import type { Question } from './dial.ts';
 import { expect } from './expectation.ts';
@@ -28,7 +28,7 @@ export { type Observation, observe } from './observe.ts';
 export { type Lab, type LabOptions, openLab } from './open-lab.ts';
 export { compare };
 
-export async function prove(world: World, cage: Cage, questions: readonly Question[]): Promise<Comparison> {
+export async function prove(world: World, cage: Inside, questions: readonly Question[]): Promise<Comparison> {
   return compare(
     await observe(
       world,

@@ -86,6 +86,28 @@ export function printStart(spec: ProcessSpec): readonly string[] {
   return fields;
 }
 
+/** Reads what {@link printStart} prints. Throws an Error for what it does not print. */
+export function parseStart([how = '', cwd = '/', count = '', ...rest]: readonly string[]): ProcessSpec {
+  const size = Number(count);
+  if (!(size > 0) || rest.length < size) throw new Error('a command without words');
+  const variables = rest.slice(size).map((text) => {
+    const at = text.indexOf('=');
+    return [text.slice(0, at), text.slice(at + 1)] as const;
+  });
+  const stdio = (at: number): Stdio => (how.includes(String(at)) ? 'pipe' : 'ignore');
+  return {
+    argv: rest.slice(0, size),
+    env: Object.fromEntries(variables),
+    cwd,
+    stdin: stdio(0),
+    stdout: stdio(1),
+    stderr: stdio(2),
+    report: how.includes('3'),
+    detached: how.includes('d'),
+    forks: how.includes('f'),
+  };
+}
+
 export function isPiped(stdio: Stdio): boolean {
   if (stdio === 'pipe' || stdio === 'ignore') return stdio === 'pipe';
   throw new Error(`a guest's process cannot have '${stdio}' of this one; take 'pipe' or 'ignore'`);
