@@ -24,7 +24,7 @@ const fairlead = (...args: string[]) =>
 
 /** Starts a proof that keeps its lab, and resolves with the lab's number once it stands. */
 async function keep(...more: string[]): Promise<{ running: Running; number: string; said: string }> {
-  const args = [MAIN, 'why', 'pod/web', 'svc/web', '--prove', '--keep', '-f', file, ...more];
+  const args = [MAIN, 'matrix', 'svc/web', '--prove', '--keep', '-f', file, ...more];
   const running = await new Exec().start(process.execPath, args, { stderr: 'pipe', stdout: 'ignore' });
   let said = '';
   const stands = new Promise<void>((resolve) => {
@@ -62,7 +62,7 @@ describe('on the running kernel', () => {
     const before = await proveThere(...question);
     expect([before.code, before.stderr]).toEqual([0, expect.stringContaining('1 agree, 0 differ')]);
 
-    const rule = 'tcp dport 80 counter drop';
+    const rule = 'ip saddr 172.16.2.1 tcp dport 80 counter reject';
     const hook = 'type filter hook forward priority 0;';
     const table = `table ip administrator { chain c { ${hook} ${rule}; }; }`;
     expect((await enter('n1', 'nft', table)).code).toBe(0);
@@ -72,13 +72,13 @@ describe('on the running kernel', () => {
     const parts = [
       'the kernel differs from what was foretold',
       'REACHED',
-      'seen: timeout',
+      'seen: refused',
       'tcp SYN 172.16.2.1:',
       'connections (conntrack -L)',
       'rules that counted it:',
-      'table ip administrator chain c: tcp dport 80 counter packets',
+      'table ip administrator chain c: ip saddr 172.16.2.1 tcp dport 80 counter packets',
       `again: fairlead why host/n2 10.247.0.10:80 --prove --in ${lab} -f ${file}`,
-      'observed: timeout, which was not foretold',
+      'observed: refused, which was not foretold',
     ];
     let at = 0;
     for (const part of parts) {
@@ -94,7 +94,8 @@ describe('on the running kernel', () => {
     expect(matrix.code).toBe(2);
     const { cells } = JSON.parse(matrix.stdout) as { cells: { observed: { agrees: boolean } }[] };
     const agrees = cells.map(({ observed }) => observed.agrees);
-    expect(agrees.filter((one) => !one).length).toBeGreaterThan(3);
+    expect(agrees.filter((one) => !one).length).toBeGreaterThan(0);
+    expect(agrees).toContain(true);
     expect(agrees).toEqual(agrees.toSorted((a, b) => Number(a) - Number(b)));
     expect(matrix.stderr).toContain('the kernel differs from what was foretold');
 
