@@ -1,7 +1,7 @@
 import { pipeline } from 'node:stream/promises';
 import type { Exec } from '../../exec/exec.ts';
 import { findLab } from '../../lab/kept-lab.ts';
-import { endingAsOurs, runOnTerminal } from './enter.ts';
+import { endingAsOurs, runOnTerminal } from '../on-terminal.ts';
 
 /** Runs a command in a host of a kept lab; `host` is its name in the World, `pod/[ns/]name` too. */
 export async function enterLab(number: number, host: string, command: readonly string[]): Promise<void> {
