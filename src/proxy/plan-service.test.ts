@@ -90,12 +90,29 @@ describe('planService', () => {
     expect(ports[0].sourceRanges).toEqual(expected);
   });
 
+  it('keeps in mind whose UDP flows go on although it is given no new ones', () => {
+    const ports = [{ port: 53, protocol: 'UDP' as const, name: 'dns' }];
+    const endpoints = [
+      { addresses: ['172.16.0.2'], nodeName: 'n1' },
+      {
+        addresses: ['172.16.0.3'],
+        nodeName: 'n1',
+        conditions: { ready: false, serving: true, terminating: true },
+      },
+      { addresses: ['172.16.0.4'], nodeName: 'n1', conditions: { ready: false, serving: false } },
+    ];
+    const some = slice([], { endpoints, ports: [{ name: 'dns', port: 53 }] });
+    expect(plan(service({ ports }), [some]).ports[0].spared).toEqual(['172.16.0.3:53']);
+    const tcp = slice([], { endpoints });
+    expect(plan(service({}), [tcp]).ports[0].spared).toBeUndefined();
+  });
+
   it('counts the ready endpoints of this node for the balancer', () => {
     const spec = { type: 'LoadBalancer', externalTrafficPolicy: 'Local', healthCheckNodePort: 30999 };
     const far = { addresses: ['172.16.1.2'], nodeName: 'n2' };
     const unready = { addresses: ['172.16.0.3'], nodeName: 'n1', conditions: { ready: false } };
     const mixed = slice([], { endpoints: [{ addresses: ['172.16.0.2'], nodeName: 'n1' }, far, unready] });
-    expect(plan(service(spec), [mixed]).health).toEqual({ port: 30999, localEndpoints: 1 });
+    expect(plan(service(spec), [mixed]).health).toEqual({ port: 30999, localEndpoints: { 4: 1, 6: 0 } });
   });
 
   it('keeps the rest of a Service when a part of it makes no sense', () => {

@@ -156,7 +156,13 @@ function planPort(
     ...rangesFor(node, clusterIP.family, shape.sourceRanges, loadBalancerIPs),
     ...(shape.affinitySeconds === undefined ? {} : { affinitySeconds: shape.affinitySeconds }),
     ...plannedEndpoints(chosen),
+    ...(port.protocol === 'UDP' ? sparedOf(backends, chosen) : {}),
   };
+}
+
+function sparedOf(backends: readonly Backend[], { reachable }: ChosenEndpoints): Pick<PortPlan, 'spared'> {
+  const spared = backends.filter((one) => one.serving && !reachable.includes(one));
+  return spared.length === 0 ? {} : { spared: spared.map(({ endpoint }) => endpoint) };
 }
 
 function plannedEndpoints(chosen: ChosenEndpoints): Pick<PortPlan, 'cluster' | 'local' | 'anyEndpoints'> {
@@ -235,9 +241,12 @@ function healthCheckOf(
   const { spec } = service;
   if (spec?.type !== 'LoadBalancer' || spec.externalTrafficPolicy !== 'Local') return undefined;
   if (!spec.healthCheckNodePort) return undefined;
-  const ready = slices
-    .flatMap((slice) => slice.endpoints ?? [])
-    .filter((one) => one.nodeName === node.name && (one.conditions?.ready ?? true));
-  const localEndpoints = new Set(ready.map((one) => one.addresses[0])).size;
-  return { port: portOf(spec.healthCheckNodePort), localEndpoints };
+  const count = (family: Family): number => {
+    const ready = slices
+      .filter((slice) => slice.addressType === `IPv${family}`)
+      .flatMap((slice) => slice.endpoints ?? [])
+      .filter((one) => one.nodeName === node.name && (one.conditions?.ready ?? true));
+    return new Set(ready.map((one) => one.addresses[0])).size;
+  };
+  return { port: portOf(spec.healthCheckNodePort), localEndpoints: { 4: count(4), 6: count(6) } };
 }

@@ -25,7 +25,13 @@ export interface ServicePlan {
   readonly name: string;
   readonly ports: readonly PortPlan[];
   /** With externalTrafficPolicy Local on a LoadBalancer: where the balancer asks whether to send to this node. */
-  readonly healthCheck?: { readonly port: Port; readonly localEndpoints: number };
+  readonly healthCheck?: HealthCheck;
+}
+
+export interface HealthCheck {
+  readonly port: Port;
+  /** Ready ones of this node. A balancer asks in the family it sends in, and an endpoint that has both counts in each. */
+  readonly localEndpoints: Readonly<Record<Family, number>>;
 }
 
 export interface PortPlan {
@@ -48,6 +54,11 @@ export interface PortPlan {
   readonly cluster: readonly PlannedEndpoint[];
   /** Where policy Local sends; empty unless one of the policies is Local. */
   readonly local: readonly PlannedEndpoint[];
+  /**
+   * Who serves and is given nothing new here, since he is ending or a policy or a hint prefers others: of UDP alone, whose flows
+   * stay where they are as connections do.
+   */
+  readonly spared?: readonly Endpoint[];
   /** Some endpoint exists, here or elsewhere: without one, clients are refused; with one elsewhere, Local drops. */
   readonly anyEndpoints: boolean;
 }

@@ -9,6 +9,10 @@ interface UdpTarget {
   /** Undefined for a node port, which every address of the node has. */
   readonly address: string | undefined;
   readonly port: number;
+  /**
+   * All that serve, whatever policy, hints and their ending say of new flows: what there is stays where it is, as connections
+   * do (CleanStaleEntries in kube-proxy's pkg/proxy/conntrack).
+   */
   readonly endpoints: ReadonlySet<string>;
 }
 
@@ -59,7 +63,8 @@ export class ConntrackSweeper {
     }
     for (const flow of stale.values()) {
       const match = ['--orig-dst', flow.destination, '--orig-port-dst', String(flow.destinationPort)];
-      const args = ['-D', ...base, ...match, '--reply-src', flow.answerer];
+      const answerer = ['--reply-src', flow.answerer, '--reply-port-src', String(flow.answererPort)];
+      const args = ['-D', ...base, ...match, ...answerer];
       // 1: the entry has run out meanwhile.
       await this.#exec.run({ file: 'conntrack', args, accept: [0, 1] });
       this.#metrics.conntrackDeleted();
@@ -97,18 +102,14 @@ function udpTargets(plan: ServicePlan | undefined, family: 4 | 6): Map<string, U
 }
 
 function targetsOfPort(port: PortPlan): UdpTarget[] {
-  const texts = (some: PortPlan['cluster']) => some.map((one) => one.endpoint.text);
-  const internal = new Set(texts(port.internal === 'Local' ? port.local : port.cluster));
-  const external = new Set([...texts(port.cluster), ...texts(port.local)]);
-  const outside = [...port.externalIPs, ...port.loadBalancerIPs].map((addr) => ({
-    address: addr.text,
-    port: port.clusterIP.port,
-    endpoints: external,
-  }));
-  const nodePort =
-    port.nodePort === undefined ? [] : [{ address: undefined, port: port.nodePort, endpoints: external }];
-  const inside = { address: port.clusterIP.addr.text, port: port.clusterIP.port, endpoints: internal };
-  return [inside, ...outside, ...nodePort];
+  const planned = [...port.cluster, ...port.local].map(({ endpoint }) => endpoint);
+  const endpoints = new Set([...planned, ...(port.spared ?? [])].map(({ text }) => text));
+  const { addr: clusterIP, port: number } = port.clusterIP;
+  const targets = [clusterIP, ...port.externalIPs, ...port.loadBalancerIPs].map(
+    (addr): UdpTarget => ({ address: addr.text, port: number, endpoints }),
+  );
+  const { nodePort } = port;
+  return nodePort === undefined ? targets : [...targets, { address: undefined, port: nodePort, endpoints }];
 }
 
 /** The second `src=` of a line is who answers: the endpoint, once the destination is rewritten. */

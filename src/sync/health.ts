@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Clock } from '../client/clock.ts';
 import { Fault } from '../fault/fault.ts';
 import { errorFields, type Log } from '../fault/log.ts';
+import type { Family } from '../ip/ip.ts';
 import type { Node } from '../kube/objects.ts';
-import type { ProxyMode, ServicePlan } from '../proxy/proxy.ts';
+import type { HealthCheck, ProxyMode, ServicePlan } from '../proxy/proxy.ts';
 import type { ProxyMetrics } from './metrics.ts';
 
 /** Port 0 takes a free one. */
@@ -22,8 +23,6 @@ interface HealthParts {
 
 /** The cluster autoscaler's mark on a node it is about to delete; balancers should drain it (KEP-3836). */
 const TO_BE_DELETED = 'ToBeDeletedByClusterAutoscaler';
-
-type HealthCheck = NonNullable<ServicePlan['healthCheck']>;
 
 /** The proxy's own health and metrics, and for each Service with a healthCheckNodePort the answer its balancer asks for. */
 export class HealthServers {
@@ -113,8 +112,8 @@ export class HealthServers {
   }
 
   #open(service: string, check: HealthCheck): void {
-    const server = createServer((_, response) => {
-      const { localEndpoints } = this.#checks.get(service)?.check ?? { localEndpoints: 0 };
+    const server = createServer(({ socket }, response) => {
+      const localEndpoints = this.#checks.get(service)?.check.localEndpoints[familyAt(socket)] ?? 0;
       const [namespace, name] = service.split('/');
       const body = { service: { namespace, name }, localEndpoints, serviceProxyHealthy: true };
       answer(response, {
@@ -157,6 +156,11 @@ export class HealthServers {
     this.#servers.push(server);
     return (server.address() as AddressInfo).port;
   }
+}
+
+/** The family that was asked in; IPv4 comes to a socket of both as IPv6 (RFC 4291, 2.5.5.2). */
+function familyAt({ localAddress = '' }: Socket): Family {
+  return localAddress.includes('.') ? 4 : 6;
 }
 
 interface Answer {

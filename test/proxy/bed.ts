@@ -114,7 +114,7 @@ export class Bed {
         'link set eth0 up',
       ]);
     }
-    const sysctls = ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1', ...NO_REDIRECTS];
+    const sysctls = ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1', ...EVERY_REFUSAL];
     await this.node.run({ file: 'sysctl', args: ['-qw', ...sysctls] });
     for (const [name, host] of Object.entries(pods)) {
       await run('n1', [
@@ -152,8 +152,11 @@ export class Bed {
   }
 }
 
-/** Redirects would use up what the kernel allows a client of ICMP errors, and refusals are such. */
-const NO_REDIRECTS = ['all', 'default', 'eth0'].map((name) => `net.ipv4.conf.${name}.send_redirects=0`);
+/** The kernel allows a client few ICMP errors, refusals among them, and redirects would use them up. */
+const EVERY_REFUSAL = [
+  'net.ipv4.icmp_ratelimit=0',
+  ...['all', 'default', 'eth0'].map((name) => `net.ipv4.conf.${name}.send_redirects=0`),
+];
 
 export interface DialOptions {
   readonly protocol?: 'tcp' | 'udp';

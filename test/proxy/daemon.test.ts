@@ -1,5 +1,4 @@
 /** The daemon against the real API server and a real node's namespace, in each mode; IPVS in a guest. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Served, startServed } from '../../src/apiserver/test-server.ts';
 import { type HttpKubeClient, socketClient } from '../../src/client/http-client.ts';
@@ -17,6 +16,8 @@ import {
   type SyncIntervals,
 } from '../../src/sync/sync.ts';
 import { Bed, N1, pods } from './bed.ts';
+import { eventually } from './eventually.ts';
+import { describeLastingFlows } from './lasting-flows.ts';
 import { type PodName, service, slice } from './scenario.ts';
 
 let here: Bed;
@@ -37,20 +38,6 @@ afterAll(async () => {
   await served.stop();
   await here.close();
 });
-
-/** Asks until the answer fits, within a bound; the last answer is given so that a failure shows it. */
-async function eventually<T>(
-  ask: () => Promise<T>,
-  fits: (answer: T) => boolean,
-  boundMs = 5000,
-): Promise<T> {
-  const until = Date.now() + boundMs;
-  for (;;) {
-    const answer = await ask();
-    if (fits(answer) || Date.now() > until) return answer;
-    await sleep(20);
-  }
-}
 
 /** The kernel's package is fetched once in a machine's life. */
 const FETCHING = 600_000;
@@ -136,26 +123,7 @@ describe.each(['nftables', 'iptables', 'ipvs'] as const)('%s', (mode) => {
     expect(await eventually(reach, ([one]) => one === 'timeout')).toEqual(['timeout']);
   });
 
-  it('moves a UDP flow of one socket when its endpoint goes', async () => {
-    const spec = { ports: [{ port: 53, protocol: 'UDP' }] };
-    await create(service({ name: 'dns', clusterIP: '10.247.1.11', spec }));
-    await point('dns', ['pod1']);
-    await eventually(
-      () => bed.dial('pod2', '10.247.1.11:53', { protocol: 'udp' }),
-      ([one]) => typeof one === 'object',
-    );
-    const flow = await bed.hold('pod2', '10.247.1.11:53', 'udp');
-    expect(await flow.ask()).toMatchObject({ pod: 'pod1' });
-    await repoint('dns', ['pod3']);
-    const moved = (answer: unknown) => JSON.stringify(answer).includes('pod3');
-    expect(await eventually(() => flow.ask(), moved)).toMatchObject({ pod: 'pod3' });
-    await repoint('dns', []);
-    const refused = await eventually(
-      () => flow.ask(),
-      (answer) => answer === 'refused',
-    );
-    expect(refused).toBe('refused');
-  });
+  describe('what lasts', () => describeLastingFlows(mode, () => ({ bed, client })));
 
   it('keeps rules and connections through a restart, and writes nothing it finds', async () => {
     await create(service({ name: 'kept', clusterIP: '10.247.1.12' }));
