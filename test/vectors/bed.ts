@@ -10,7 +10,7 @@
  * told from n1's own one. What no rule takes leaves for n2, which forwards nothing: silence. As a World it is walked, and
  * as namespaces it is dialled.
  */
-import { Addr, type Family, Mac, Prefix, portOf } from '../../src/ip/ip.ts';
+import { Addr, type Family, Mac, type Port, Prefix, portOf } from '../../src/ip/ip.ts';
 import { IPVS_INTERFACE, type NodeFacts } from '../../src/proxy/proxy.ts';
 import { profileOf } from '../../src/world/profile.ts';
 import {
@@ -58,8 +58,10 @@ export const LOOPBACK = pair('127.0.0.1', '::1');
 const TOWARDS_PODS = pair('172.16.0.1', 'fd00:172:16::1');
 const TOWARDS_OTHERS = pair('192.168.9.1', 'fd00:192:9::1');
 
-/** Where pods answer, TCP and UDP. */
+/** Where pods answer. */
 export const TARGET_PORT = 8080;
+/** Where a process of n1 answers by TCP at every address n1 has. */
+export const OWN_PORT = 8081;
 
 export const FACTS: NodeFacts = {
   name: 'n1',
@@ -87,7 +89,7 @@ export function masqueradeTowards(host: HostName): Addresses {
 export interface NodeState {
   readonly packetFilter: PacketFilter;
   /** Where it answers about its health, by TCP. */
-  readonly healthPorts: readonly number[];
+  readonly healthPorts: readonly Port[];
   /** As kube-proxy sets it for node ports on localhost. */
   readonly routeLocalnet?: boolean;
   /** What IPVS mode binds to kube-ipvs0. */
@@ -149,7 +151,7 @@ function nodeHost(peers: readonly PeerName[], node: NodeState): Host {
     packetFilter,
     listeners: [
       ...answering,
-      ...healthPorts.map((port) => ({ protocol: 'TCP', port: portOf(port) }) as const),
+      ...[portOf(OWN_PORT), ...healthPorts].map((port) => ({ protocol: 'TCP', port }) as const),
     ],
   };
 }
@@ -201,8 +203,5 @@ function defaultRoutes(by: string, via: Addresses): UnicastRoute[] {
 
 function responders(addr: Addr | undefined): Listener[] {
   const where = { port: portOf(TARGET_PORT), ...(addr === undefined ? {} : { addr }) };
-  return [
-    { protocol: 'TCP', ...where },
-    { protocol: 'UDP', ...where },
-  ];
+  return (['TCP', 'UDP', 'SCTP'] as const).map((protocol) => ({ protocol, ...where }));
 }

@@ -1,6 +1,8 @@
 /** The proxy configurations the vectors are run under, by the names the data calls them. */
 import { Prefix } from '../../src/ip/ip.ts';
-import { DEFAULT_CONFIG, type ProxyConfig } from '../../src/proxy/proxy.ts';
+import { DEFAULT_CONFIG, type IpvsOptions, type ProxyConfig } from '../../src/proxy/proxy.ts';
+
+type Configuration = ProxyConfig & IpvsOptions;
 
 const nodeCIDR: ProxyConfig = {
   ...DEFAULT_CONFIG,
@@ -26,6 +28,12 @@ export const CONFIGURATIONS = {
     nodePortAddresses: [Prefix.parse('192.168.0.0/24'), Prefix.parse('fd00:192::/64')],
   },
   primary: { ...nodeCIDR, nodePortAddresses: 'primary' },
-} as const satisfies Record<string, ProxyConfig>;
+  /** Before 1.24, 1.26 and 1.29, each of which changed IPVS mode; the other modes are the same in all. */
+  kubernetes122: { ...nodeCIDR, kubernetesVersion: { major: 1, minor: 22 } },
+  kubernetes125: { ...nodeCIDR, kubernetesVersion: { major: 1, minor: 25 } },
+  kubernetes128: { ...nodeCIDR, kubernetesVersion: { major: 1, minor: 28 } },
+} as const satisfies Record<string, Configuration>;
 
 export type ConfigurationName = keyof typeof CONFIGURATIONS;
+
+export const configurationOf = (name: ConfigurationName): Configuration => CONFIGURATIONS[name];

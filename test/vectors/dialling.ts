@@ -3,9 +3,10 @@ import type { ProxyMode } from '../../src/proxy/proxy.ts';
 import type { World } from '../../src/world/world.ts';
 import { LOOPBACK } from './bed.ts';
 import { type Dial, dialAll } from './dial.ts';
+import { answersOf } from './expectations.ts';
 import { type Group, worldOfGroup } from './rules.ts';
 import type { Stand } from './stand.ts';
-import { expectedOf, type Source, type Vector } from './vectors.ts';
+import type { Source, Vector } from './vectors.ts';
 import { differenceOf, walkOf } from './walking.ts';
 
 /** How long to wait for an answer, in milliseconds: it takes one, silence is only told by waiting. */
@@ -61,7 +62,7 @@ class Asker {
     const { first, again, crowd } = this.#patience;
     let suspects: readonly Suspect[] = some.map((vector) => ({
       vector,
-      expected: expectedOf(vector, this.#mode),
+      expected: answersOf(vector, this.#mode),
       got: [],
     }));
     for (const timeoutMs of [first, again, again]) {
@@ -82,9 +83,10 @@ class Asker {
   }
 }
 
-function dialOf({ from, target, protocol }: Vector, times: number): Dial {
+function dialOf({ from, target, protocol, flow }: Vector, times: number): Dial {
   const source = from === 'localhost' ? { source: LOOPBACK[target.family].text } : {};
-  return { protocol, address: target.addr.text, port: target.port, times, ...source };
+  const spoken = flow.health === undefined ? protocol : 'HTTP';
+  return { protocol: spoken, address: target.addr.text, port: target.port, times, ...source };
 }
 
 /** As many connections as find every endpoint nearly always. */

@@ -1,14 +1,27 @@
 /** What a case is in Kubernetes: the Service, its slices, and the addresses a client may dial. */
-import { Addr, type Family, type Port, Prefix, portOf } from '../../src/ip/ip.ts';
+import { Addr, type Family, type Port, Prefix, type Protocol, portOf } from '../../src/ip/ip.ts';
 import type { EndpointSlice, Service } from '../../src/kube/objects.ts';
-import { addressesOf, type HostName, isPeer, LOOPBACK, NODE, nodeOf, SECOND, TARGET_PORT } from './bed.ts';
-import { type Case, ENDPOINT_STATES, type Vector } from './vectors.ts';
+import {
+  addressesOf,
+  type HostName,
+  isPeer,
+  LOOPBACK,
+  NODE,
+  nodeOf,
+  OWN_PORT,
+  SECOND,
+  TARGET_PORT,
+} from './bed.ts';
+import { type Case, ENDPOINT_STATES } from './vectors.ts';
 
-/** Every address a case has: under which its Service answers, and two under which it does not. */
+/** Every address a case has: under which its Service answers, and some under which it does not. */
 export const TARGETS = [
   'clusterIP',
   /** A port of the clusterIP that the Service does not have. */
   'clusterIP, other port',
+  /** No port of the Service either, but one at which a process of n1 listens on every address. */
+  "clusterIP, node's own port",
+  "loadBalancer, node's own port",
   /** An address of the range of clusterIPs that no Service has. */
   'free clusterIP',
   'nodePort',
@@ -43,11 +56,7 @@ function addressOf(kind: keyof typeof ADDRESSES, { number }: Case, family: Famil
 }
 
 const nodePortOf = ({ number }: Case): Port => portOf(30000 + number);
-export const healthPortOf = ({ number }: Case): Port => portOf(31000 + number);
-
-/** Where n1 has to answer about its health so that every vector finds it. */
-export const healthPortsOf = (vectors: readonly Vector[]): readonly Port[] =>
-  [...new Set(vectors.map((vector) => vector.case))].map(healthPortOf);
+const healthPortOf = ({ number }: Case): Port => portOf(31000 + number);
 
 export function targetOf(one: Case, name: TargetName, family: Family, onLoopback: boolean): Target {
   const at = (addr: Addr, port: number, isOnNode = false): Target => ({
@@ -64,6 +73,10 @@ export function targetOf(one: Case, name: TargetName, family: Family, onLoopback
       return at(addressOf(name, one, family), 80);
     case 'clusterIP, other port':
       return at(addressOf('clusterIP', one, family), 81);
+    case "clusterIP, node's own port":
+      return at(addressOf('clusterIP', one, family), OWN_PORT);
+    case "loadBalancer, node's own port":
+      return at(addressOf('loadBalancer', one, family), OWN_PORT);
     case 'free clusterIP':
       return at(addressOf('free', one, family), 80);
     case 'nodePort':
@@ -80,7 +93,7 @@ export function serviceOf(one: Case): Service {
   const { type = 'LoadBalancer' } = service;
   const both = (kind: string) => ([4, 6] as const).map((family) => addressOf(kind, one, family).text);
   const clusterIPs = both('clusterIP');
-  const port = (protocol: 'TCP' | 'UDP') => ({
+  const port = (protocol: Protocol) => ({
     name: protocol.toLowerCase(),
     protocol,
     port: 80,
@@ -98,13 +111,19 @@ export function serviceOf(one: Case): Service {
       clusterIP: clusterIPs[0] ?? '',
       clusterIPs,
       externalIPs: both('externalIP'),
-      ports: [port('TCP'), port('UDP')],
+      ports: protocolsOf(one).map(port),
       ...(sourceRanges === undefined ? {} : { loadBalancerSourceRanges: sourceRanges.flatMap(rangesOf) }),
       ...(isHealthChecked ? { healthCheckNodePort: healthPortOf(one) } : {}),
       ...service,
     },
     status: { loadBalancer: isBalanced ? { ingress } : {} },
   };
+}
+
+/** A Service takes SCTP if somebody comes by it. */
+function protocolsOf({ flows }: Case): readonly Protocol[] {
+  const all = flows.flatMap(({ protocols = [] }) => protocols);
+  return all.includes('SCTP') ? ['TCP', 'UDP', 'SCTP'] : ['TCP', 'UDP'];
 }
 
 /** A machine stands for its addresses of both families. */
@@ -125,10 +144,11 @@ export function slicesOf(one: Case): EndpointSlice[] {
       labels: { 'kubernetes.io/service-name': service },
     },
     addressType: `IPv${family}`,
-    ports: [
-      { name: 'tcp', protocol: 'TCP', port: TARGET_PORT },
-      { name: 'udp', protocol: 'UDP', port: TARGET_PORT },
-    ],
+    ports: protocolsOf(one).map((protocol) => ({
+      name: protocol.toLowerCase(),
+      protocol,
+      port: TARGET_PORT,
+    })),
     endpoints: (Object.keys(one.endpoints) as HostName[]).map((host) => {
       const written = one.endpoints[host] ?? 'ready';
       const { state, zones, nodes } = typeof written === 'string' ? { state: written } : { ...written };

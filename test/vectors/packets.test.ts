@@ -1,28 +1,23 @@
 /** Every vector as real packets: the same rules in the kernel, dialled from every machine of the bed. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCage } from '../../src/lab/cage.ts';
-import { worldOf } from './bed.ts';
 import { differencesOf } from './dialling.ts';
-import { healthPortsOf } from './objects.ts';
-import { groupsOf } from './rules.ts';
+import { casesOf, groupsOf } from './rules.ts';
 import { Stand } from './stand.ts';
 import { readVectors } from './vectors.ts';
 
-const vectors = readVectors();
+const vectors = readVectors().filter(({ protocol }) => protocol !== 'SCTP');
 const patience = { first: 700, again: 3000, crowd: 300 };
 
 let stand: Stand;
 beforeAll(async () => {
-  stand = await Stand.open(
-    worldOf({ packetFilter: {}, healthPorts: healthPortsOf(vectors) }),
-    await openCage(),
-  );
+  stand = await Stand.open(casesOf(vectors), await openCage());
 });
 afterAll(() => stand.close());
 
 // What every kernel offers; IPVS has a test of its own.
 describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
-  it.each(groupsOf(vectors).map((group) => [group.configuration, group] as const))('%s', async (_, group) => {
+  it.each(groupsOf(vectors).map((group) => [group.name, group] as const))('%s', async (_, group) => {
     expect((await differencesOf(stand, group, mode, patience)).join('\n')).toBe('');
   });
 });

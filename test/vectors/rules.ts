@@ -3,39 +3,55 @@ import {
   compileIptables,
   compileIpvs,
   compileNftables,
+  type ForwardingPlan,
   type ProxyMode,
   planFor,
 } from '../../src/proxy/proxy.ts';
 import type { World } from '../../src/world/world.ts';
 import { FACTS, worldOf } from './bed.ts';
-import { CONFIGURATIONS, type ConfigurationName } from './configurations.ts';
-import { healthPortOf, serviceOf, slicesOf } from './objects.ts';
+import { type ConfigurationName, configurationOf } from './configurations.ts';
+import { serviceOf, slicesOf } from './objects.ts';
 import type { Case, Vector } from './vectors.ts';
 
 export const MODES = ['nftables', 'iptables', 'ipvs'] as const satisfies readonly ProxyMode[];
 
 /** Vectors that are about the same rules. */
 export interface Group {
+  /** For a report: the configuration, and SCTP where it is about that. */
+  readonly name: string;
   readonly configuration: ConfigurationName;
   readonly vectors: readonly Vector[];
   readonly cases: readonly Case[];
 }
 
+/** SCTP is grouped apart, as not every kernel speaks it. */
 export function groupsOf(vectors: readonly Vector[]): Group[] {
-  const groups = Map.groupBy(vectors, ({ configuration }) => configuration);
-  return Array.from(groups, ([configuration, some]) => ({
-    configuration,
-    vectors: some,
-    cases: [...new Set(some.map((vector) => vector.case))],
-  }));
+  const groups = Map.groupBy(vectors, ({ configuration, protocol }) =>
+    protocol === 'SCTP' ? `${configuration}, SCTP` : configuration,
+  );
+  return Array.from(groups, ([name, some]) => {
+    const [configuration] = some.map((vector) => vector.configuration);
+    return configuration === undefined ? [] : [{ name, configuration, vectors: some, cases: casesOf(some) }];
+  }).flat();
+}
+
+export const casesOf = (vectors: readonly Vector[]): readonly Case[] => [
+  ...new Set(vectors.map((vector) => vector.case)),
+];
+
+/** What a node that runs under a configuration makes of cases. */
+export function planOf(cases: readonly Case[], configuration: ConfigurationName): ForwardingPlan {
+  const config = configurationOf(configuration);
+  const plan = planFor(FACTS, cases.map(serviceOf), cases.flatMap(slicesOf), config);
+  if (plan.problems.length > 0) throw new Error(plan.problems.map(({ message }) => message).join('; '));
+  return plan;
 }
 
 /** The rules and the machines around them. */
 export function worldOfGroup({ configuration, cases }: Group, mode: ProxyMode): World {
-  const config = CONFIGURATIONS[configuration];
-  const plan = planFor(FACTS, cases.map(serviceOf), cases.flatMap(slicesOf), config);
-  if (plan.problems.length > 0) throw new Error(plan.problems.map(({ message }) => message).join('; '));
-  const healthPorts = cases.map(healthPortOf);
+  const config = configurationOf(configuration);
+  const plan = planOf(cases, configuration);
+  const healthPorts = Array.from(plan.services.values(), ({ healthCheck }) => healthCheck?.port ?? []).flat();
   switch (mode) {
     case 'nftables':
       return worldOf({ packetFilter: { nftables: compileNftables(plan) }, healthPorts });
@@ -44,7 +60,7 @@ export function worldOfGroup({ configuration, cases }: Group, mode: ProxyMode): 
       return worldOf({ packetFilter, healthPorts, routeLocalnet: config.localhostNodePorts });
     }
     case 'ipvs': {
-      const { bound, iptables, ipsets, ipvs } = compileIpvs(plan);
+      const { bound, iptables, ipsets, ipvs } = compileIpvs(plan, config);
       return worldOf({ packetFilter: { iptables, ipsets, ipvs }, healthPorts, bound });
     }
   }

@@ -6,7 +6,10 @@ import { batch, loadPacketFilter } from '../../src/lab/realise.ts';
 import { IPVS_INTERFACE } from '../../src/proxy/proxy.ts';
 import type { Host, Veth, World } from '../../src/world/world.ts';
 import { hostOf } from '../../src/world/world.ts';
+import { worldOf } from './bed.ts';
 import { startResponder } from './dial.ts';
+import { startHealthServers } from './health.ts';
+import type { Case } from './vectors.ts';
 
 export class Stand {
   readonly cage: Cage;
@@ -15,11 +18,15 @@ export class Stand {
     this.cage = cage;
   }
 
-  /** Builds the machines and starts whatever answers; the rules come with {@link load}. */
-  static async open(world: World, cage: Cage): Promise<Stand> {
+  /** Builds the machines and starts whatever answers to the cases; the rules come with {@link load}. */
+  static async open(cases: readonly Case[], cage: Cage): Promise<Stand> {
+    const world = worldOf({ packetFilter: {}, healthPorts: [] });
     const stand = new Stand(cage);
     await stand.#build(world);
-    await Promise.all(Array.from(world.hosts.values(), (host) => stand.#answer(host)));
+    await Promise.all([
+      ...Array.from(world.hosts.values(), (host) => stand.#answer(host)),
+      startHealthServers(cage.exec('n1'), cases),
+    ]);
     return stand;
   }
 

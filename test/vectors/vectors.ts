@@ -7,7 +7,7 @@
  *
  * `gives` says where the connection may end: `refused` (RST or ICMP error), `silence`, or the endpoints that may answer and
  * the source they see. A case's Service has a clusterIP, a node port, a balancer's address and an external IP unless its
- * type says otherwise. Where a mode differs by design, `except` says what it gives and why.
+ * type says otherwise. Where a mode differs by design, `except` says what it gives and why; docs/vectors.md counts all of it.
  *
  * @example
  * - name: policy Local, endpoints here and elsewhere
@@ -18,19 +18,12 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
-import type { Family } from '../../src/ip/ip.ts';
+import type { Family, Protocol } from '../../src/ip/ip.ts';
 import type { Service } from '../../src/kube/objects.ts';
 import type { ProxyMode } from '../../src/proxy/proxy.ts';
-import {
-  addressesOf,
-  type HostName,
-  isPeer,
-  LOOPBACK,
-  masqueradeTowards,
-  NODE,
-  type PeerName,
-} from './bed.ts';
+import { type HostName, isPeer, type PeerName } from './bed.ts';
 import { CONFIGURATIONS, type ConfigurationName } from './configurations.ts';
 import { TARGETS, type Target, type TargetName, targetOf } from './objects.ts';
 
@@ -53,7 +46,7 @@ export interface EndpointShape {
 }
 
 /** What the endpoint sees: the client's own address, n1's, or the address that was dialled; or the packet does not come back. */
-type Seen = 'kept' | 'masqueraded' | 'target' | 'lost';
+export type Seen = 'kept' | 'masqueraded' | 'target' | 'lost';
 export type Given = 'refused' | 'silence' | Readonly<Partial<Record<HostName, Seen>>>;
 
 interface Exception {
@@ -68,13 +61,15 @@ interface Flow {
   readonly to: OneOrMore<TargetName>;
   /** `nodeCIDR` unless said. */
   readonly under?: OneOrMore<ConfigurationName>;
-  /** TCP and UDP unless said. */
+  /** TCP and UDP unless said; but for SCTP, which not every kernel speaks, a case has flows of its own. */
   readonly protocols?: OneOrMore<Protocol>;
   /** Both unless said. */
   readonly families?: OneOrMore<Family>;
   readonly gives: Given;
   /** A client stays with the endpoint it got first. */
   readonly sticky?: boolean;
+  /** What n1 says to a balancer that asks about its health, by HTTP. */
+  readonly health?: { readonly status: 200 | 503; readonly localEndpoints: number };
   readonly except?: Readonly<Partial<Record<ProxyMode, Exception>>>;
 }
 
@@ -91,8 +86,6 @@ export interface Case {
   /** Its place in the data, which its addresses are counted by. */
   readonly number: number;
 }
-
-export type Protocol = 'TCP' | 'UDP';
 
 /** One connection and what must become of it. */
 export interface Vector {
@@ -125,7 +118,7 @@ export function readVectors(): readonly Vector[] {
 
 const many = <T>(some: OneOrMore<T>): readonly T[] => (Array.isArray(some) ? some : [some as T]);
 
-const FLOW_KEYS = ['from', 'to', 'under', 'protocols', 'families', 'gives', 'sticky', 'except'];
+const FLOW_KEYS = ['from', 'to', 'under', 'protocols', 'families', 'gives', 'sticky', 'health', 'except'];
 const EXCEPTION_KEYS = ['gives', 'because'];
 
 /** A comma where YAML takes it for the next key would silently cut a reason short. */
@@ -134,17 +127,29 @@ function checkKeys(where: string, shape: object, known: readonly string[]): void
   if (unknown.length > 0) throw new Error(`'${where}': unknown ${unknown.join(', ')}`);
 }
 
+/** That a mode differs takes a difference, and a reason. */
+function checkException({ name }: Case, { gives }: Flow, exception: Exception): void {
+  checkKeys(name, exception, EXCEPTION_KEYS);
+  if (!exception.because) throw new Error(`'${name}': an exception without a reason`);
+  if (isDeepStrictEqual(exception.gives, gives)) throw new Error(`'${name}': an exception that is none`);
+}
+
 function expand(one: Case, flow: Flow): Vector[] {
   const { from, to, under = 'nodeCIDR', protocols = ['TCP', 'UDP'], families = [4, 6] } = flow;
   const check = (known: boolean, what: string) => {
     if (!known) throw new Error(`'${one.name}': unknown ${what}`);
   };
   checkKeys(one.name, flow, FLOW_KEYS);
-  for (const exception of Object.values(flow.except ?? {})) checkKeys(one.name, exception, EXCEPTION_KEYS);
+  for (const exception of Object.values(flow.except ?? {})) checkException(one, flow, exception);
   for (const source of many(from))
     check(isPeer(source) || source === 'node' || source === 'localhost', source);
   for (const name of many(under)) check(name in CONFIGURATIONS, name);
   for (const name of many(to)) check(TARGETS.includes(name), name);
+  if (flow.health !== undefined)
+    check(
+      many(to).every((name) => name === 'healthCheckNodePort'),
+      'health',
+    );
   return many(under).flatMap((configuration) =>
     many(from).flatMap((source) =>
       many(to).flatMap((name) =>
@@ -166,33 +171,4 @@ function expand(one: Case, flow: Flow): Vector[] {
       ),
     ),
   );
-}
-
-/** What may be seen, as a dialler puts it: `refused`, `silence`, or `near 172.16.0.2`. */
-export function expectedOf(vector: Vector, mode: ProxyMode): ReadonlySet<string> {
-  const given = vector.flow.except?.[mode]?.gives ?? vector.flow.gives;
-  if (typeof given === 'string') return new Set([given]);
-  const seen = Object.entries(given) as [HostName, Seen][];
-  return new Set(seen.map(([host, how]) => sightOf(vector, host, how)));
-}
-
-function sightOf({ from, target }: Vector, host: HostName, how: Seen): string {
-  const { addr, family } = target;
-  switch (how) {
-    case 'kept':
-      return `${host} ${sourceOf(from, target)}`;
-    case 'masqueraded':
-      return `${host} ${masqueradeTowards(host)[family]}`;
-    case 'target':
-      return `${host} ${addr}`;
-    case 'lost':
-      return 'silence';
-  }
-}
-
-/** The address a client takes by itself: the dialled one where that is its own. */
-function sourceOf(from: Source, { addr, family, isOnNode }: Target): string {
-  if (from === 'localhost') return LOOPBACK[family].text;
-  if (from !== 'node') return addressesOf(from)[family].text;
-  return isOnNode ? addr.text : NODE[family].text;
 }

@@ -1,7 +1,8 @@
 /** Every vector through the executor: the rules that are compiled, run in software, in every mode. */
 import { describe, expect, it } from 'vitest';
+import { expectedOf } from './expectations.ts';
 import { groupsOf, MODES, worldOfGroup } from './rules.ts';
-import { expectedOf, readVectors } from './vectors.ts';
+import { readVectors } from './vectors.ts';
 import { differenceOf, sightOf, walkOf } from './walking.ts';
 
 const vectors = readVectors();
@@ -11,7 +12,7 @@ it('are four hundred and more, each source, target, policy and family among them
 });
 
 describe.each(MODES)('%s', (mode) => {
-  it.each(groupsOf(vectors).map((group) => [group.configuration, group] as const))('%s', (_, group) => {
+  it.each(groupsOf(vectors).map((group) => [group.name, group] as const))('%s', (_, group) => {
     const world = worldOfGroup(group, mode);
     const differences = group.vectors.flatMap((vector) => {
       const expected = expectedOf(vector, mode);

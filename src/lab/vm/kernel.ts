@@ -6,7 +6,7 @@ import { openCage } from '../cage.ts';
 export type Kernel = 'host' | 'vm';
 
 /** What a World may ask of a kernel beyond what every kernel has that can run containers. */
-export type KernelFeature = 'ip_vs' | 'dummy' | 'ip_set';
+export type KernelFeature = 'ip_vs' | 'dummy' | 'ip_set' | 'sctp';
 
 /** kube-proxy's IPVS mode binds every Service address to the dummy link kube-ipvs0 and matches in ipsets. */
 export function featuresOf(proxyMode: ProxyMode): readonly KernelFeature[] {
@@ -18,6 +18,7 @@ const TRIALS: Readonly<Record<KernelFeature, { readonly file: string; readonly a
   ip_vs: { file: 'genl', args: ['ctrl', 'get', 'name', 'IPVS'] },
   dummy: { file: 'ip', args: ['link', 'add', 'trial', 'type', 'dummy'] },
   ip_set: { file: 'ipset', args: ['create', 'trial', 'hash:ip,port'] },
+  sctp: { file: 'perl', args: ['-MSocket', '-e', 'exit !socket my $trial, PF_INET, SOCK_STREAM, 132'] },
 };
 
 export interface KernelDecision {
