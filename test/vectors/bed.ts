@@ -147,7 +147,13 @@ function nodeHost(peers: readonly PeerName[], node: NodeState): Host {
       ...peers.flatMap((peer) => FAMILIES.map((family) => hostRoute(peer, family))),
       ...defaultRoutes('to-n2', PEERS.n2.addresses),
     ],
-    sysctls: { ipForward: true, rpFilter: 0, bridgeNfCallIptables: false, routeLocalnet },
+    sysctls: {
+      ipForward: true,
+      ipv6Forwarding: true,
+      rpFilter: 0,
+      bridgeNfCallIptables: false,
+      routeLocalnet,
+    },
     packetFilter,
     listeners: [
       ...answering,

@@ -82,8 +82,8 @@ sub begin {
   if ($from) { bind($s, place($from, 0)) or die "bind $from: $!" }
   my $done = connect($s, place($host, $port));
   if (!$done && !$!{EINPROGRESS}) { print "$at ", ($!{ECONNREFUSED} ? 'refused' : $!{EPERM} ? 'silence' : "error $!"), "\n"; return }
-  $open{fileno $s} = { at => $at, tcp => $tcp, http => $protocol eq 'HTTP', said => '', until => time + $seconds, again => time + $seconds / 3, s => $s };
-  $open{fileno $s} = { at => $at, tcp => $tcp, until => now() + $seconds, again => now() + $seconds / 3, s => $s };
+  my %is = (at => $at, tcp => $tcp, http => $protocol eq 'HTTP', said => '', s => $s);
+  $open{fileno $s} = { %is, until => now() + $seconds, again => now() + $seconds / 3 };
   if ($tcp) { $writing->add($s); return }
   # EPERM: a rule of this host has dropped it. A rule that rejects it says so besides, by the error that comes next.
   if (!defined syswrite $s, "?\n" and !$!{EPERM}) { end($s, $!{ECONNREFUSED} ? 'refused' : "error $!"); return }
