@@ -4,7 +4,7 @@ import { assignment, collected } from './manifest-files.ts';
 
 /** The commands that answer from descriptions rather than from a cluster that runs. */
 export function diagnosisCommands(fairlead: Command): void {
-  proofOptions(worldOptions(fairlead.command('why')))
+  proofOptions(nodesOption(worldOptions(fairlead.command('why'))))
     .description('say what becomes of a connection, by which way, and why; exit code 2 unless it is reached')
     .argument('<from>', 'pod/[ns/]name, node/name, external or vpc-host')
     .argument('<to>', 'svc/[ns/]name[:port], IP:port[/udp] or name:port')
@@ -20,7 +20,7 @@ export function diagnosisCommands(fairlead: Command): void {
     .addOption(new Option('--address <side>', "the node's or balancer's").choices(['private', 'public']))
     .addOption(new Option('-o, --output <format>').choices(['text', 'json', 'mermaid']).default('text'))
     .action(async (from, to, options) => (await import('./commands/why.ts')).why(from, to, options));
-  proofOptions(worldOptions(fairlead.command('matrix')))
+  proofOptions(nodesOption(worldOptions(fairlead.command('matrix'))))
     .description('try every class of clients on every address; exit code 2 unless all are reached')
     .argument('[service]', 'svc/[ns/]name; every Service unless said')
     .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
@@ -34,6 +34,13 @@ export function diagnosisCommands(fairlead: Command): void {
     )
     .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
     .action(async (options) => (await import('./commands/diff.ts')).diff(options));
+  fairlead
+    .command('collect')
+    .description(
+      'print a script for sh that writes what decides about packets on a node into a folder, for --nodes',
+    )
+    .option('--script', 'the default: nothing is run here')
+    .action(async () => (await import('./commands/collect.ts')).collect());
   fairlead
     .command('explain')
     .description('print the page of a cause (FLnnn) or a fault (FEnnn); without a code, the list of them')
@@ -73,6 +80,14 @@ function proofOptions(command: Command): Command {
         .choices(['auto', 'host', 'vm'])
         .default('auto'),
     );
+}
+
+/** Nodes that printed themselves; a change of the profile would not change what they printed. */
+function nodesOption(command: Command): Command {
+  return command.option(
+    '--nodes <dir>',
+    'a folder with one of each node, as `fairlead collect` fills it: what they printed is walked, and not what the profile makes of them',
+  );
 }
 
 /** Where a World comes from. */

@@ -5,6 +5,8 @@ import type { Cluster, Inventory } from '../world/from-objects/from-objects.ts';
 export interface InputOptions {
   /** Files, folders or `-`; the cluster of the kubeconfig if there are none. */
   readonly filename?: readonly string[];
+  /** A folder with one of each node that printed itself. */
+  readonly nodes?: string;
   readonly profile?: string;
   /** Over the fields of the profile. */
   readonly set?: Readonly<Record<string, string>>;

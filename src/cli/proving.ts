@@ -165,6 +165,7 @@ async function tell(
 /** The options as they were given. */
 function inputWords({
   filename = [],
+  nodes,
   profile,
   set = {},
   namespace,
@@ -174,6 +175,7 @@ function inputWords({
   const word = (name: string, value: string | undefined) => (value === undefined ? [] : [name, value]);
   return [
     ...filename.flatMap((path) => ['-f', path]),
+    ...word('--nodes', nodes),
     ...word('--profile', profile),
     ...Object.entries(set).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
     ...word('-n', namespace),

@@ -16,6 +16,8 @@ export interface CauseNote {
   /** The same with the names of this case. */
   readonly because?: string;
   readonly rule?: string;
+  /** `file:line` of a rule that was read. */
+  readonly place?: string;
 }
 
 /** Finds the cause of an outcome. */

@@ -6,6 +6,7 @@ import { capturedPort } from './recognise/capture.ts';
 import { outsideSourceRanges, refusedByPod, withoutEndpoints } from './recognise/endpoints.ts';
 import { keptLocal, sentOnUnmasqueraded } from './recognise/policy.ts';
 import { firstOf, type Recogniser, recognised } from './recognise/recognised.ts';
+import { isServiceRule } from './recognise/service-rule.ts';
 import { Situation } from './recognise/situation.ts';
 import {
   besideBackend,
@@ -24,6 +25,8 @@ export interface Cause {
   readonly because: string;
   /** The rule, route or entry that decided, as its tool prints it; the step in words where there is none. */
   readonly rule?: string;
+  /** `file:line` of a rule that was read. */
+  readonly place?: string;
 }
 
 /**
@@ -40,6 +43,7 @@ export function causeOf(cluster: Cluster, request: WalkRequest, outcome: Outcome
     title: causeEntry(found.code).title,
     because: found.because,
     ...(step === undefined ? {} : { rule: step.rule ?? step.detail }),
+    ...(step?.place === undefined ? {} : { place: step.place }),
   };
 }
 
@@ -48,6 +52,12 @@ const decided = ({ deciding, outcome }: Situation): string =>
   deciding === undefined
     ? 'it ends on the way'
     : `it ends at ${deciding.host}: ${outcome.deciding?.step.detail ?? ''}`;
+
+/** The rule and its place, where it was read from a file. */
+function whereRead({ outcome }: Situation): string {
+  const { rule, place } = outcome.deciding?.step ?? {};
+  return place === undefined ? '' : ` (${place}: ${rule ?? ''})`;
+}
 
 const onlyBack =
   (recognise: Recogniser): Recogniser =>
@@ -73,9 +83,6 @@ const natGateway: Recogniser = ({ cluster, request, client }) => {
   );
 };
 
-/** kube-proxy's chains and tables; ours too. */
-const PROXY_RULE = /KUBE-|^nft ip6? (fairlead|kube-proxy) /;
-
 /** The balancer of the Service has nobody to send to. */
 const withoutBackend: Recogniser = (situation) => {
   const { cluster, deciding, request, dialled } = situation;
@@ -87,8 +94,10 @@ const withoutBackend: Recogniser = (situation) => {
 
 const foreignRule: Recogniser = (situation) => {
   const { deciding } = situation;
-  if (deciding === undefined || PROXY_RULE.test(deciding.rule)) return undefined;
-  return recognised('FL034', `${deciding.host} runs a rule that is no Service's: ${deciding.rule}`);
+  if (deciding === undefined || isServiceRule(deciding.rule)) return undefined;
+  const { place } = situation.outcome.deciding?.step ?? {};
+  const where = place === undefined ? '' : ` (${place})`;
+  return recognised('FL034', `${deciding.host} runs a rule that is no Service's${where}: ${deciding.rule}`);
 };
 
 const nothingListens: Recogniser = ({ outcome, request, deciding }) =>
@@ -174,6 +183,6 @@ const RECOGNISERS: Readonly<Record<Reason, readonly Recogniser[]>> = {
   handshakeInvalid: [sentOnUnmasqueraded, lostReply],
   sourceNotLocal: noWay,
   loop: noWay,
-  unmodelled: [(situation) => recognised('FL040', decided(situation))],
+  unmodelled: [(situation) => recognised('FL040', `${decided(situation)}${whereRead(situation)}`)],
   tooManyBranches: [(situation) => recognised('FL040', decided(situation))],
 };

@@ -2,7 +2,7 @@ import type { Hop, Outcome, Step, StepKind } from '../trace/trace.ts';
 import type { Cluster } from '../world/from-objects/from-objects.ts';
 import type { Answer, AnsweredOutcome } from './answer.ts';
 import { type Palette, paintVerdict } from './palette.ts';
-import { profileText } from './profile-text.ts';
+import { nodesText, profileText } from './profile-text.ts';
 
 /**
  * An answer for a person: the verdict, then the way as a ladder, one block a host. Of headers only what changes is shown, as
@@ -38,7 +38,7 @@ function groupsOf(outcomes: readonly AnsweredOutcome[]): Group[] {
   });
 }
 
-function heading({ profile }: Cluster, { question, verdict }: Answer, palette: Palette): string[] {
+function heading({ profile, world }: Cluster, { question, verdict }: Answer, palette: Palette): string[] {
   const { client, target } = question;
   const [address] = target.addresses;
   const dialled =
@@ -49,6 +49,7 @@ function heading({ profile }: Cluster, { question, verdict }: Answer, palette: P
   return [
     `${paintVerdict(palette, verdict, palette.strong(verdict))}  ${client.name} → ${target.name}${where}`,
     palette.quiet(profileText(profile)),
+    ...nodesText(world).map(palette.quiet),
   ];
 }
 
@@ -136,6 +137,7 @@ function decidingLines(step: Step, { verdict }: Outcome, palette: Palette): stri
     return changes.length > 0 || step.rule === undefined ? changes : [row(step.kind, step.rule)];
   }
   const paint = (text: string) => paintVerdict(palette, verdict, text);
-  const quoted = step.rule === undefined ? [] : [row('', step.rule)];
+  const at = step.place === undefined ? [] : [row('', step.place)];
+  const quoted = step.rule === undefined ? at : [row('', step.rule), ...at];
   return [paint(row(`✗ ${step.kind}`, step.detail)), ...quoted];
 }

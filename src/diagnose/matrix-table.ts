@@ -1,7 +1,7 @@
 import type { Cluster } from '../world/from-objects/from-objects.ts';
 import { CLIENT_CLASSES, type ClientClass, type Matrix, type MatrixCell } from './matrix.ts';
 import { type Palette, paintVerdict } from './palette.ts';
-import { profileText } from './profile-text.ts';
+import { nodesText, profileText } from './profile-text.ts';
 import { clientText } from './stand-ins.ts';
 
 /** A matrix for a person: a row an address, a column a class of clients, and below it why the cells that fail do. */
@@ -50,10 +50,14 @@ interface Box {
   readonly verdict?: string;
 }
 
-function heading({ services, profile }: Cluster, { service }: Matrix, palette: Palette): string[] {
+function heading({ services, profile, world }: Cluster, { service }: Matrix, palette: Palette): string[] {
   const { type = 'ClusterIP', externalTrafficPolicy: policy } = services.get(service)?.spec ?? {};
   const outside = policy === undefined ? '' : `, externalTrafficPolicy ${policy}`;
-  return [`${palette.strong(`svc/${service}`)}  ${type}${outside}`, palette.quiet(profileText(profile))];
+  return [
+    `${palette.strong(`svc/${service}`)}  ${type}${outside}`,
+    palette.quiet(profileText(profile)),
+    ...nodesText(world).map(palette.quiet),
+  ];
 }
 
 const nameOf = ([first]: readonly MatrixCell[]): string =>

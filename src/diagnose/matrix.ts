@@ -13,6 +13,7 @@ import {
   connect,
   verdictOf,
 } from './answer.ts';
+import { nodesOf } from './profile-text.ts';
 import { nothingNamed } from './question.ts';
 import { idlePodOn, withStandIns } from './stand-ins.ts';
 
@@ -247,9 +248,11 @@ function cellOf(cluster: Cluster, client: Client, target: Target, causeOf: Cause
 }
 
 /** As `fairlead matrix -o json` prints it. */
-export function matrixJson({ profile }: Cluster, { service, cells }: Matrix) {
+export function matrixJson({ profile, world }: Cluster, { service, cells }: Matrix) {
+  const nodes = nodesOf(world);
   return {
     profile: { name: profile.name, ...specOf(profile) },
+    ...(nodes === undefined ? {} : { nodes }),
     service,
     cells: cells.map(({ cause, ...cell }) => (cause === undefined ? cell : { ...cell, cause: cause.code })),
   };

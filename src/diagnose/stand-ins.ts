@@ -1,7 +1,8 @@
-import type { Addr, Prefix } from '../ip/ip.ts';
+import { type Addr, Prefix } from '../ip/ip.ts';
 import { withPods } from '../world/attachment.ts';
 import type { NodeFacts, PodFacts } from '../world/facts.ts';
 import type { Cluster, KnownPod } from '../world/from-objects/from-objects.ts';
+import { POD_BRIDGE } from '../world/wiring.ts';
 import { hostsOf } from '../world/world.ts';
 
 /** No Kubernetes namespace begins with a dash, so no pod of the cluster has it. */
@@ -19,7 +20,7 @@ export function withStandIns(cluster: Cluster): Cluster {
   );
   const pods = cluster.nodes.flatMap(({ facts }): (readonly [NodeFacts, PodFacts])[] => {
     const address = freeAddress(facts.podCIDR ?? cluster.profile.podCIDR, taken);
-    if (address === undefined) return [];
+    if (address === undefined || !takesPods(cluster, facts.name, address)) return [];
     taken.add(address.text);
     return [[facts, { namespace: NAMESPACE, name: facts.name, node: facts.name, address }]];
   });
@@ -40,6 +41,17 @@ export function withStandIns(cluster: Cluster): Cluster {
     world: withPods(cluster.world, pods),
     pods: new Map([...cluster.pods, ...known]),
   };
+}
+
+/** Whether a node that was read wires pods as the profile does: on the same bridge, or on none. */
+function takesPods({ world, profile }: Cluster, node: string, address: Addr): boolean {
+  const { readFrom, interfaces = [] } = world.hosts.get(node) ?? {};
+  if (readFrom === undefined) return true;
+  const bridge = interfaces.find(
+    ({ kind, addresses }) =>
+      kind === 'bridge' && addresses.some(({ addr, length }) => Prefix.of(addr, length).contains(address)),
+  );
+  return profile.network === 'vpc' ? bridge?.name === POD_BRIDGE : bridge === undefined;
 }
 
 /** How a person is told of a client: a stand-in is no pod anybody knows. */

@@ -5,6 +5,7 @@ import { fixesText } from '../../diagnose/fixes/text.ts';
 import { ladder } from '../../diagnose/ladder.ts';
 import type { ObservedCell } from '../../diagnose/matrix.ts';
 import { mermaid } from '../../diagnose/mermaid.ts';
+import { nodesOf } from '../../diagnose/profile-text.ts';
 import { type Access, type Question as Asked, readQuestion, type Side } from '../../diagnose/question.ts';
 import { Fault } from '../../fault/fault.ts';
 import type { Question } from '../../lab/prove/prove.ts';
@@ -36,10 +37,12 @@ export async function why(from: string, to: string, options: WhyOptions): Promis
     ...(address === undefined ? {} : { address }),
   });
   const found = answer(cluster, question, causeOf);
+  const nodes = nodesOf(cluster.world);
   const [asked] = found.outcomes;
   const fixes = asked === undefined ? [] : fixesFor(cluster, inventory, asked.request);
   const extra = (observed?: ObservedCell) => ({
     ...(origins === undefined ? {} : { profile: origins }),
+    ...(nodes === undefined ? {} : { nodes }),
     ...(observed === undefined ? {} : { observed }),
   });
   const show = (observed?: ObservedCell) => print(cluster, found, fixes, options.output, extra(observed));

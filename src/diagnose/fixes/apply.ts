@@ -19,7 +19,7 @@ export function changed({ inventory, profile }: Source, { patch, stands }: Attem
       profile: profileOf({ ...specOf(profile), ...patch.profile }, profile.name),
     };
   }
-  if ('dial' in patch) return { inventory: withPods, profile };
+  if ('dial' in patch || 'rule' in patch) return { inventory: withPods, profile };
   const services = withPods.services.map((service) => patchedService(service, patch.objects));
   return { inventory: { ...withPods, services }, profile };
 }

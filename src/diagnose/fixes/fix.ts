@@ -1,6 +1,7 @@
 import type { Pod } from '../../kube/objects.ts';
 import type { Verdict, WalkRequest } from '../../trace/trace.ts';
 import type { ProfileSpec } from '../../world/profile.ts';
+import type { World } from '../../world/world.ts';
 import type { Situation } from '../recognise/situation.ts';
 
 /** A change that was tried on a copy of the cluster, and helps. */
@@ -15,11 +16,21 @@ export interface Fix {
   readonly command?: string;
 }
 
-/** One of: another address to dial, changes of objects, changes of the profile. */
+/** One of: another address to dial, a rule to delete, changes of objects, changes of the profile. */
 export type Patch =
   | { readonly dial: string }
+  | { readonly rule: RulePatch }
   | { readonly objects: readonly ObjectPatch[] }
   | { readonly profile: ProfileSpec };
+
+/** A rule that was read from a node, and is not there any more. */
+export interface RulePatch {
+  readonly host: string;
+  /** `file:line` */
+  readonly place: string;
+  /** What deletes it there, where its text is enough for that. */
+  readonly command?: string;
+}
 
 export interface ObjectPatch {
   /** `service/default/web`. */
@@ -42,6 +53,8 @@ export interface Attempt {
   readonly stands?: Stands;
   /** With {@link Patch.dial}. */
   readonly request?: WalkRequest;
+  /** The World without the {@link Patch.rule}. */
+  readonly world?: World;
 }
 
 /** Pods as a workload would place them after the change. */

@@ -14,11 +14,13 @@ import { Fault } from '../../fault/fault.ts';
 import { type Outcome, type WalkRequest, walk } from '../../trace/trace.ts';
 import { type Cluster, clusterFrom, type Inventory } from '../../world/from-objects/from-objects.ts';
 import { causeOf } from '../cause-of.ts';
+import { nodesOf } from '../profile-text.ts';
 import { Situation } from '../recognise/situation.ts';
 import { changed, type Source } from './apply.ts';
 import { clusterIP, otherSide, published, servingNode } from './candidates/dial.ts';
 import { clientElsewhere, podOnNode } from './candidates/placement.ts';
 import { localDetector, masqueradeAll, otherMode, otherVersion } from './candidates/profile.ts';
+import { withoutRule } from './candidates/rule.ts';
 import {
   declaredPort,
   directPods,
@@ -34,6 +36,7 @@ export type { Fix, ObjectPatch, Patch } from './fix.ts';
 
 /** What costs least stands first. */
 const CANDIDATES: readonly Candidate[] = [
+  withoutRule,
   clusterIP,
   otherSide,
   declaredPort,
@@ -72,7 +75,7 @@ export function fixesFor(cluster: Cluster, inventory: Inventory, request: WalkRe
   }
   const score = goodShare(cluster, request, before);
   return [...attempts.values()]
-    .flatMap((attempt) => tried(source, request, attempt, score))
+    .flatMap((attempt) => tried(cluster, source, request, attempt, score))
     .sort((a, b) => rank(a) - rank(b));
 }
 
@@ -80,11 +83,17 @@ const rank = ({ verdictAfter, costs }: Fix): number =>
   (verdictAfter === 'reached' ? 0 : 2) + (costs.length === 0 ? 0 : 1);
 
 /** Walks the copy; nothing if it is no better, or cannot exist. */
-function tried(source: Source, request: WalkRequest, attempt: Attempt, score: number): Fix[] {
+function tried(
+  before: Cluster,
+  source: Source,
+  request: WalkRequest,
+  attempt: Attempt,
+  score: number,
+): Fix[] {
   const asked = attempt.request ?? request;
   try {
-    const { inventory, profile } = changed(source, attempt);
-    const cluster = clusterFrom(inventory, profile);
+    const cluster = copyOf(before, source, attempt);
+    if (cluster === undefined) return [];
     const after = walk(cluster.world, asked);
     if (after.some(({ verdict }) => verdict === 'unknown')) return [];
     if (goodShare(cluster, asked, after) <= score) return [];
@@ -104,6 +113,20 @@ function tried(source: Source, request: WalkRequest, attempt: Attempt, score: nu
     if (error instanceof Fault) return [];
     throw error;
   }
+}
+
+/**
+ * The cluster with the attempt's changes. What a node has loaded does not follow from objects or the profile, so of nodes that
+ * were read nothing can be tried but another address, or the same without a rule.
+ */
+function copyOf(cluster: Cluster, source: Source, attempt: Attempt): Cluster | undefined {
+  const { world = cluster.world, patch, stands } = attempt;
+  if ('rule' in patch) return { ...cluster, world };
+  if (nodesOf(cluster.world) === undefined) {
+    const { inventory, profile } = changed(source, attempt);
+    return clusterFrom(inventory, profile);
+  }
+  return 'dial' in patch && stands === undefined ? cluster : undefined;
 }
 
 /** How likely the connection is to come out as meant. */
@@ -144,6 +167,7 @@ function isStrange({ keepsSource, clientNode, cluster, outcome }: Situation): bo
 }
 
 function commandFor(patch: Patch): string | undefined {
+  if ('rule' in patch) return patch.rule.command;
   if (!('objects' in patch)) return undefined;
   const [only, ...more] = patch.objects;
   if (only === undefined || more.length > 0 || !only.object.startsWith('service/')) return undefined;

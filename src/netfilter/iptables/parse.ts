@@ -48,6 +48,7 @@ export function parseIptablesSave(text: string, family: Family, file?: string): 
       table.chains.set(name, {
         policy: policy === 'ACCEPT' || policy === 'DROP' ? policy : undefined,
         lines: [],
+        ...placeOf(file, at),
       });
       continue;
     }
@@ -55,7 +56,7 @@ export function parseIptablesSave(text: string, family: Family, file?: string): 
     const [, chain, rule] = /^(?:\[\d+:\d+\] )?-A (\S+) ?(.*)$/.exec(line) ?? [];
     const parts = table.chains.get(chain ?? '');
     if (parts === undefined || rule === undefined) throw unreadable(at, line, file);
-    parts.lines.push({ rule, ...(file === undefined ? {} : { place: `${file}:${at + 1}` }) });
+    parts.lines.push({ rule, ...placeOf(file, at) });
   }
   return IptablesRuleset(
     family,
@@ -63,18 +64,22 @@ export function parseIptablesSave(text: string, family: Family, file?: string): 
   );
 }
 
+const placeOf = (file: string | undefined, at: number): { readonly place?: string } =>
+  file === undefined ? {} : { place: `${file}:${at + 1}` };
+
 interface ChainParts {
+  readonly place?: string;
   readonly policy: 'ACCEPT' | 'DROP' | undefined;
   readonly lines: { readonly rule: string; readonly place?: string }[];
 }
 
 function chainsOf(parts: ReadonlyMap<string, ChainParts>): IptablesChain[] {
-  return Array.from(parts, ([name, { policy, lines }]) => {
+  return Array.from(parts, ([name, { policy, lines, ...chain }]) => {
     const rules = lines.map(({ rule, ...where }) => ({
       ...readRule(rule, (chain) => parts.has(chain)),
       ...where,
     }));
-    return IptablesChain(name, rules, policy);
+    return { ...IptablesChain(name, rules, policy), ...chain };
   });
 }
 

@@ -33,6 +33,8 @@ export interface IptablesChain {
   readonly name: string;
   readonly policy?: 'ACCEPT' | 'DROP';
   readonly rules: readonly IptablesRule[];
+  /** `file:line` of a chain that was read from a file. */
+  readonly place?: string;
 }
 export const IptablesChain = (
   name: string,

@@ -38,7 +38,7 @@ export function parseNftRuleset(text: string, file?: string): NftRuleset {
     if (!isObject(body)) continue;
     if (kind === 'table') tables.push(new TableParts(asText(body.family) as NftFamily, asText(body.name)));
     else if (kind === 'set' || kind === 'map') tableOf(body).addSet(parseSet(body));
-    else if (kind === 'chain') tableOf(body).addChain(asText(body.name), parseHook(body));
+    else if (kind === 'chain') tableOf(body).addChain(asText(body.name), parseHook(body), where);
     else if (kind === 'rule') tableOf(body).addRule(asText(body.chain), { ...parseRule(body), ...where });
   }
   return NftRuleset(tables.map((table) => table.build()));
@@ -55,12 +55,16 @@ function itemsOf(text: string, file: string | undefined): JsonObject[] {
   }
 }
 
+interface Place {
+  readonly place?: string;
+}
+
 /** A table while its parts come in. */
 class TableParts {
   readonly family: NftFamily;
   readonly name: string;
   readonly #sets: NftSet[] = [];
-  readonly #chains = new Map<string, { base: NftHook | undefined; rules: NftRule[] }>();
+  readonly #chains = new Map<string, { base: NftHook | undefined; rules: NftRule[]; where: Place }>();
 
   constructor(family: NftFamily, name: string) {
     this.family = family;
@@ -71,8 +75,8 @@ class TableParts {
     this.#sets.push(set);
   }
 
-  addChain(name: string, base: NftHook | undefined): void {
-    this.#chains.set(name, { base, rules: [] });
+  addChain(name: string, base: NftHook | undefined, where: Place): void {
+    this.#chains.set(name, { base, rules: [], where });
   }
 
   addRule(chain: string, rule: NftRule): void {
@@ -80,7 +84,10 @@ class TableParts {
   }
 
   build(): NftTable {
-    const chains = Array.from(this.#chains, ([name, { base, rules }]) => NftChain(name, rules, base));
+    const chains = Array.from(this.#chains, ([name, { base, rules, where }]) => ({
+      ...NftChain(name, rules, base),
+      ...where,
+    }));
     return NftTable(this.family, this.name, chains, this.#sets);
   }
 }

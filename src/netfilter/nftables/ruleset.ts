@@ -37,6 +37,8 @@ export interface NftChain {
   readonly name: string;
   readonly base?: NftHook;
   readonly rules: readonly NftRule[];
+  /** Where a chain that was read from a file stands there. */
+  readonly place?: string;
 }
 export const NftChain = (name: string, rules: readonly NftRule[], base?: NftHook): NftChain =>
   base === undefined ? { kind: 'NftChain', name, rules } : { kind: 'NftChain', name, base, rules };

@@ -69,7 +69,7 @@ class CompiledTable {
     });
   }
 
-  #entry(hook: HookName, { name: chain, policy }: IptablesChain): HookEntry {
+  #entry(hook: HookName, { name: chain, policy, place }: IptablesChain): HookEntry {
     const { name } = this.#table;
     const reroutes = name === 'mangle' && hook === 'output';
     const run = (passage: Passage): Ruling => {
@@ -78,7 +78,7 @@ class CompiledTable {
       const before = reroutes ? `${packet.source} ${packet.destination} ${packet.mark}` : '';
       const verdict = this.#run(chain, passage, 0);
       if (verdict?.kind === 'drop' || (verdict === undefined && policy === 'DROP')) {
-        if (verdict === undefined) passage.note('rule', 'drop', `${this.#title} -P ${chain} DROP`);
+        if (verdict === undefined) passage.note('rule', 'drop', `${this.#title} -P ${chain} DROP`, place);
         passage.reason ??= 'droppedByRule';
         return 'drop';
       }

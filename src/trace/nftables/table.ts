@@ -92,7 +92,7 @@ class CompiledTable implements RuleContext {
 
   #dropByPolicy(name: string, passage: Passage): void {
     passage.reason = this.dropReason;
-    passage.note('rule', 'drop', `${this.title} ${name}: policy drop`);
+    passage.note('rule', 'drop', `${this.title} ${name}: policy drop`, this.table.chains.get(name)?.place);
   }
 
   /** `undefined`: the chain was left without a verdict. */

@@ -24,6 +24,7 @@ import { Join } from './join.ts';
 export { collectScript } from './collect-script.ts';
 export { type Dump, readDump } from './dump.ts';
 export { DUMP_FILES, type DumpFile, type DumpFolder, PODS_FOLDER } from './dump-folder.ts';
+export { inventoryOfNodes, signsOf } from './objects.ts';
 
 /** The cluster with these nodes as they printed themselves. Throws {@link Fault} FE013 or FE011. */
 export function withNodes(cluster: Cluster, dumps: readonly Dump[]): Cluster {
