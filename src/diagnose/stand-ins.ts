@@ -1,6 +1,6 @@
 import { type Addr, Prefix } from '../ip/ip.ts';
 import { withPods } from '../world/attachment.ts';
-import type { NodeFacts, PodFacts } from '../world/facts.ts';
+import { type NodeFacts, type PodFacts, roomOf } from '../world/facts.ts';
 import type { Cluster, KnownPod } from '../world/from-objects/from-objects.ts';
 import { POD_BRIDGE } from '../world/wiring.ts';
 import { hostsOf } from '../world/world.ts';
@@ -13,13 +13,15 @@ const NAMESPACE = '-client';
  * cluster is of. A node whose range is full gets none.
  */
 export function withStandIns(cluster: Cluster): Cluster {
+  const { world, profile } = cluster;
   const taken = new Set(
-    hostsOf(cluster.world, 'pod').flatMap(({ interfaces }) =>
+    [...hostsOf(world, 'pod'), ...hostsOf(world, 'node')].flatMap(({ interfaces }) =>
       interfaces.flatMap(({ addresses }) => addresses.map(({ addr }) => addr.text)),
     ),
   );
   const pods = cluster.nodes.flatMap(({ facts }): (readonly [NodeFacts, PodFacts])[] => {
-    const address = freeAddress(facts.podCIDR ?? cluster.profile.podCIDR, taken);
+    const range = roomOf(facts, profile.network, profile.podCIDR);
+    const address = range && freeAddress(range, taken);
     if (address === undefined || !takesPods(cluster, facts.name, address)) return [];
     taken.add(address.text);
     return [[facts, { namespace: NAMESPACE, name: facts.name, node: facts.name, address }]];

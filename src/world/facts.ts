@@ -1,7 +1,7 @@
 import { Fault } from '../fault/fault.ts';
 import { Addr, type Family, type Prefix } from '../ip/ip.ts';
 import type { BalancerListener, HostPort } from './policy.ts';
-import { type ClusterProfile, type Ranges, rangesOf } from './profile.ts';
+import { type ClusterProfile, type Network, type Ranges, rangesOf } from './profile.ts';
 import type { Listener } from './world.ts';
 
 /**
@@ -86,6 +86,22 @@ export function inFamily<A extends { readonly address: Addr }>(
 /** Every address of its first interface, those by which it is known before others. */
 export function interfaceAddressesOf(facts: Addressed<MachineAddresses>): Addr[] {
   return [...addressesOf(facts), ...(facts.others ?? []), ...(facts.dual?.others ?? [])];
+}
+
+/** The range of which a further pod of the node would have its address; `undefined` if it carries single addresses only. */
+export function roomOf(
+  { podCIDR, blocks }: NodeAddresses,
+  network: Network,
+  all: Prefix,
+): Prefix | undefined {
+  if (network === 'eni') return podCIDR ?? all;
+  return podCIDR ?? blocks?.find((block) => !block.isHost);
+}
+
+/** Every address by which it is dialled: {@link interfaceAddressesOf}, and the elastic ones. */
+export function dialledAddressesOf(facts: Addressed<MachineAddresses>): Addr[] {
+  const elastic = [facts.elastic, facts.dual?.elastic].flatMap((one) => one ?? []);
+  return [...interfaceAddressesOf(facts), ...elastic];
 }
 
 /** Its address of each family, the primary one first. */

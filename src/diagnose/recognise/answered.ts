@@ -1,3 +1,5 @@
+import type { Port, Protocol } from '../../ip/ip.ts';
+import { dialledAddressesOf } from '../../world/facts.ts';
 import { isKept } from './balancer.ts';
 import { firstOf, type Recogniser, recognised } from './recognised.ts';
 import { serviceText } from './situation.ts';
@@ -28,21 +30,23 @@ const listenerBypassed: Recogniser = ({ dialled, passedBalancer, balanced, outco
   );
 };
 
-/** A process of the node listens on a node port, and the rules of the Service are before it. */
+/** A process of the node listens on a node port, or a pod has it for its hostPort, and the rules of the Service are before both. */
 const processHidden: Recogniser = ({ cluster, dialled, request, outcome }) => {
   if (dialled?.by !== 'nodePort') return undefined;
-  const node = cluster.nodes.find(
-    ({ facts: { address, elastic } }) => address.equals(request.to) || elastic?.equals(request.to),
-  )?.facts.name;
-  const listeners = node === undefined ? [] : (cluster.world.hosts.get(node)?.listeners ?? []);
-  const hidden = listeners.some(
-    ({ port, protocol }) => port === request.port && protocol === request.protocol,
-  );
-  if (!hidden || (outcome.endpoint?.host === node && outcome.endpoint?.port === request.port))
-    return undefined;
+  const { to, port, protocol } = request;
+  const node = cluster.nodes.find(({ facts }) =>
+    dialledAddressesOf(facts).some((addr) => addr.equals(to)),
+  )?.facts;
+  const wants = (one: { readonly port: Port; readonly protocol: Protocol }) =>
+    one.port === port && one.protocol === protocol;
+  const hostPort = node?.hostPorts?.find((one) => wants(one) && (one.addr ?? to).equals(to));
+  if (node === undefined || !(hostPort !== undefined || node.listeners?.some(wants))) return undefined;
+  if (outcome.endpoint?.host === node.name && outcome.endpoint.port === port) return undefined;
+  const who =
+    hostPort === undefined ? `a process of ${node.name}` : `${hostPort.to} by its hostPort on ${node.name}`;
   return recognised(
     'FL030',
-    `a process of ${node} listens on ${request.port}/${request.protocol} as well, and ${serviceText(dialled)} gets what is sent there`,
+    `${who} has ${port}/${protocol} as well, and ${serviceText(dialled)} gets what is sent there`,
   );
 };
 

@@ -1,5 +1,6 @@
 import type { Addr, Port, Protocol } from '../../ip/ip.ts';
 import type { Service, ServicePort } from '../../kube/objects.ts';
+import { dialledAddressesOf } from '../../world/facts.ts';
 import type { Cluster } from '../../world/from-objects/from-objects.ts';
 
 /** The Service that an address and port stand for. */
@@ -33,10 +34,7 @@ export class ClusterIndex {
   constructor(cluster: Cluster) {
     for (const [name, service] of cluster.services) this.#addService(cluster, name, service);
     this.#nodeAddresses = new Set(
-      cluster.nodes.flatMap(({ facts: { address, elastic } }) => [
-        address.text,
-        ...(elastic === undefined ? [] : [elastic.text]),
-      ]),
+      cluster.nodes.flatMap(({ facts }) => dialledAddressesOf(facts).map(({ text }) => text)),
     );
     this.#addNodes(cluster);
     for (const { policies } of cluster.world.hosts.values()) {

@@ -96,11 +96,15 @@ const protocolOf = (text: string | undefined): Protocol => (text === 'UDP' || te
 interface DraftAddresses {
   address?: Addr;
   elastic?: Addr;
+  /** Further private ones. */
+  others?: readonly Addr[];
 }
 
 interface Draft {
   readonly name: string;
   readonly addresses: Map<Family, DraftAddresses>;
+  /** Somebody says what addresses it has, and not its Services alone. */
+  readonly isDescribed?: true;
   /** What somebody says of the balancer as a whole. */
   readonly keepClientAddress?: boolean;
   /** What its first Service brings, for listeners nobody says anything of. */
@@ -123,6 +127,7 @@ class Drafts {
       return {
         name,
         addresses: new Map(listAddresses(addresses).flatMap(draftAddresses)),
+        isDescribed: true,
         ...(keepClientAddress === undefined ? {} : { keepClientAddress }),
         listeners: new Map(listeners),
       };
@@ -188,8 +193,8 @@ class Drafts {
     const families = familiesOf(this.#input.profile);
     const known = families.filter((family) => addresses.has(family));
     const own = (known.length > 0 ? known : families.slice(0, 1)).map((family): MachineAddresses => {
-      const { address = this.#input.freeAddress(family), elastic } = addresses.get(family) ?? {};
-      return elastic === undefined ? { address } : { address, elastic };
+      const { address = this.#input.freeAddress(family), ...more } = addresses.get(family) ?? {};
+      return { address, ...more };
     });
     const [first, second] = own;
     if (first === undefined) throw new TypeError('a cluster has a family');
@@ -214,7 +219,10 @@ class Drafts {
     const own = draft.addresses.get(addr.family) ?? {};
     draft.addresses.set(addr.family, own);
     const known = isPrivate ? own.address : own.elastic;
-    if (known !== undefined && !known.equals(addr)) {
+    if (hasAddress(draft, addr)) return;
+    if (known !== undefined && isPrivate && draft.isDescribed !== true) {
+      own.others = [...(own.others ?? []), addr];
+    } else if (known !== undefined) {
       this.#note(view, `says ${addr}, but its balancer '${draft.name}' has ${known}`);
     } else if (isPrivate) own.address = addr;
     else own.elastic = addr;
@@ -294,13 +302,16 @@ const portsOfPlan = (
 const draftAddresses = (one: Omit<CloudAddresses, 'dual'>): [Family, DraftAddresses][] => {
   const family = (one.private ?? one.public)?.family;
   if (family === undefined) return [];
-  const address = one.private === undefined ? {} : { address: one.private };
+  const address = {
+    ...(one.private === undefined ? {} : { address: one.private }),
+    ...(one.others === undefined ? {} : { others: one.others }),
+  };
   return [[family, one.public === undefined ? address : { ...address, elastic: one.public }]];
 };
 
 function hasAddress({ addresses }: Draft, addr: Addr): boolean {
-  const { address, elastic } = addresses.get(addr.family) ?? {};
-  return addr.text === address?.text || addr.text === elastic?.text;
+  const { address, elastic, others = [] } = addresses.get(addr.family) ?? {};
+  return [address, elastic, ...others].some((one) => one?.equals(addr));
 }
 
 /**

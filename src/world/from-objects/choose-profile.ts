@@ -154,7 +154,7 @@ function fittingRanges({ nodes, pods, services }: Inventory, said: ProfileSpec, 
   return {
     podCIDR: isEni
       ? fitting(plain.podCIDR, own, bitsOf(family))
-      : fitting(plain.podCIDR, ofNodes.length > 0 ? ofNodes : own, plainly),
+      : fitting(plain.podCIDR, [...ofNodes, ...own], plainly),
     serviceCIDR: fitting(plain.serviceCIDR, cluster, service),
     vpcCIDR: fitting(plain.vpcCIDR, isEni ? [...internal, ...own] : internal, plainly),
   };

@@ -85,9 +85,19 @@ describe('what is wrong with files', () => {
       /^x\.yaml:4: /,
     ],
     [
-      'a node without a range',
-      NODES.replace('spec: {podCIDR: 172.16.2.0/24}', ''),
-      /^x\.yaml:8: node 'n2' has no podCIDR/,
+      'a pod outside of the range of its node',
+      `${NODES}${pod('a', 'status: {podIP: 172.16.2.9}')}${pod('b')}`,
+      /^x\.yaml:15: pod 'default\/a' has the address 172\.16\.2\.9, which is not in 172\.16\.1\.0\/24 of node 'n1'/,
+    ],
+    [
+      'two pods of one address',
+      `${NODES}${pod('a')}${pod('b')}`,
+      /^x\.yaml:22: the address 172\.16\.1\.10 of pod 'default\/b' is taken/,
+    ],
+    [
+      'two nodes of one address',
+      NODES.replace('192.168.0.12', '192.168.0.11'),
+      /^x\.yaml:2, x\.yaml:8: '(n2|n1)' and '(n1|n2)' both have the address 192\.168\.0\.11/,
     ],
   ])('%s', (_, text, message) => {
     expect(() => clusterOf(text)).toThrow(
@@ -111,6 +121,11 @@ describe('what is wrong with files', () => {
       'a node without an address',
       `${NODES}---\napiVersion: v1\nkind: Node\nmetadata: {name: n3}`,
       "x.yaml:14: node 'n3' has no InternalIP: left out",
+    ],
+    [
+      'a node without a range',
+      NODES.replace('spec: {podCIDR: 172.16.2.0/24}', ''),
+      "x.yaml:8: node 'n2' has no podCIDR: what it carries is taken from the addresses of pods",
     ],
     [
       'a misspelt field',

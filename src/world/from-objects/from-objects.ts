@@ -10,6 +10,7 @@
  * const inventory = inventoryOf(parseManifests('cluster.yaml', text), 'default');
  * const { world, services } = clusterFrom(inventory, chooseProfile(inventory, { set: { proxyMode: 'iptables' } }));
  */
+import { Fault } from '../../fault/fault.ts';
 import type { Addr, Family } from '../../ip/ip.ts';
 import { type EndpointSlice, keyOf, type Pod, type Service } from '../../kube/objects.ts';
 import { selectsPod, slicesOf } from '../../kube/service-endpoints.ts';
@@ -76,16 +77,18 @@ export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Clus
   });
   const freeAddress = (family: Family) => pool.take(family);
   const balancing = balancingOf({ inventory, profile, views, slices, nodes: members, freeAddress });
-  const world = buildCluster({
-    profile,
-    nodes: machines.nodes.map(({ facts }) => facts),
-    pods: machines.pods,
-    controlPlane: null,
-    vpcHosts: machines.vpcHosts,
-    outside: machines.outside,
-    balancers: balancing.balancers,
-    forwards: balancing.forwards,
-  });
+  const world = placingFaults(inventory, () =>
+    buildCluster({
+      profile,
+      nodes: machines.nodes.map(({ facts }) => facts),
+      pods: machines.pods,
+      controlPlane: null,
+      vpcHosts: machines.vpcHosts,
+      outside: machines.outside,
+      balancers: balancing.balancers,
+      forwards: balancing.forwards,
+    }),
+  );
   const rules = new Map([...plans].map(([name, plan]) => [name, serviceRules(profile, plan)]));
   const left = [...plans.values()][0]?.problems ?? [];
   return {
@@ -109,6 +112,23 @@ export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Clus
       ...left.map(({ service, message }) => ({ place: `service/${service}`, message })),
     ],
   };
+}
+
+/** What contradicts what is told with the places of the objects it names. */
+function placingFaults<T>({ nodes, pods, place }: Inventory, build: () => T): T {
+  try {
+    return build();
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    const named = new Set(error.message.match(/'[^']+'/g) ?? []);
+    const places = [...nodes, ...pods].flatMap((object) =>
+      named.has(`'${keyOf(object)}'`) ? place(object) : [],
+    );
+    // A contradiction of one pod names its node as well; the pod is what to look at.
+    const at = /^(the address|pod)\b/.test(error.message) ? places.slice(-1) : places;
+    if (at.length === 0) throw error;
+    throw new Fault(error.code, `${at.join(', ')}: ${error.message}`, error.cure, { cause: error });
+  }
 }
 
 /** The slices that are there, and those that a cluster would make for the Services that have none. */

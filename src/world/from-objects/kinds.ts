@@ -12,7 +12,7 @@ import type { FieldPath, Manifest } from './manifests.ts';
  *   kind: NatGateway     spec: {addresses: [{type: public, address}], dnat: [{address, protocol, port, to: {address, port}}]}
  *   kind: Host           spec: {addresses: [{type, address}], listeners: [{protocol, port, address}]}
  *
- * `type` is private or public, each once a family. Members and `to` are addresses with ports.
+ * `type` is private or public, public once a family. Members and `to` are addresses with ports.
  */
 export const FAIRLEAD_API = 'fairlead.dev/v1alpha1';
 
@@ -24,6 +24,8 @@ export interface CloudAddresses extends OneFamily {
 interface OneFamily {
   readonly private?: Addr;
   readonly public?: Addr;
+  /** Further private ones. */
+  readonly others?: readonly Addr[];
 }
 
 /** All of them, with their type. */
@@ -133,7 +135,9 @@ function readAddresses(spec: Field): CloudAddresses {
     (some): OneFamily => {
       const of = (type: string) => some.find((one) => one.type === type)?.address;
       const [own, elastic] = [of('private'), of('public')];
+      const others = some.filter(({ type, address }) => type === 'private' && address !== own);
       return {
+        ...(others.length === 0 ? {} : { others: others.map(({ address }) => address) }),
         ...(own === undefined ? {} : { private: own }),
         ...(elastic === undefined ? {} : { public: elastic }),
       };

@@ -1,5 +1,5 @@
 import { Fault } from '../../fault/fault.ts';
-import { Addr, type Family, Prefix } from '../../ip/ip.ts';
+import { Addr, type Family, type Prefix } from '../../ip/ip.ts';
 import { keyOf, type Node, nameOf, namespaceOf, type Pod } from '../../kube/objects.ts';
 import { isFinished } from '../../kube/pod-state.ts';
 import { podName } from '../attachment.ts';
@@ -15,10 +15,12 @@ import {
 } from '../facts.ts';
 import { type ClusterProfile, familiesOf, type Ranges, rangesOf } from '../profile.ts';
 import { EXTERNAL, vpcGateway } from '../wiring.ts';
+import { hostPortsOf } from './host-ports.ts';
 import type { Inventory, Problem } from './inventory.ts';
 import { type HostObject, listAddresses } from './kinds.ts';
 import { type ExpectedPorts, listenersOf } from './listeners.ts';
 import { podIPsOf } from './pod-addresses.ts';
+import { type BlocksByNode, blocksOf, podRangeOf } from './pod-blocks.ts';
 
 export interface KnownNode {
   readonly node: Node;
@@ -96,9 +98,16 @@ export function machinesOf(
     ({ node }) => node,
   );
   const processes = ({ pod }: KnownPod) => listenersOf(pod, expected);
-  const withProcesses = nodes.map((one) => {
-    const listeners = (shared.get(one.facts.name) ?? []).flatMap(processes);
-    return listeners.length === 0 ? one : { ...one, facts: { ...one.facts, listeners } };
+  const withProcesses = nodes.map(({ facts, ...one }) => {
+    const listeners = (shared.get(facts.name) ?? []).flatMap(processes);
+    const hostPorts = known
+      .filter(({ node, host }) => node === facts.name && host !== node)
+      .flatMap((pod) => hostPortsOf(pod, facts, profile));
+    const more = {
+      ...(listeners.length === 0 ? {} : { listeners }),
+      ...(hostPorts.length === 0 ? {} : { hostPorts }),
+    };
+    return { ...one, facts: { ...facts, ...more } };
   });
   const pods = known
     .filter(({ host, node }) => host !== node)
@@ -119,12 +128,33 @@ class Reader {
   readonly #expected: ExpectedPorts;
   readonly #pool: AddressPool;
   readonly problems: Problem[] = [];
+  readonly #blocks: ReadonlyMap<Family, BlocksByNode>;
 
   constructor(inventory: Inventory, profile: ClusterProfile, expected: ExpectedPorts, pool: AddressPool) {
     this.#inventory = inventory;
     this.#profile = profile;
     this.#expected = expected;
     this.#pool = pool;
+    this.#blocks = this.#findBlocks();
+  }
+
+  #findBlocks(): ReadonlyMap<Family, BlocksByNode> {
+    const { nodes, pods } = this.#inventory;
+    const found = rangesOf(this.#profile).map(
+      (ranges) => [ranges.podCIDR.family, blocksOf(this.#profile, ranges, nodes, pods)] as const,
+    );
+    for (const [family, blocks] of found) {
+      const node = nodes.find((one) => blocks.has(nameOf(one)));
+      if (node === undefined) continue;
+      const what = `podCIDR${family === 4 ? '' : ' of IPv6'}`;
+      const why =
+        podRangeOf(node, family) === undefined ? `has no ${what}` : `has pods outside of its ${what}`;
+      this.problems.push({
+        place: this.#inventory.place(node, ['spec', 'podCIDR']),
+        message: `node '${nameOf(node)}' ${why}: what it carries is taken from the addresses of pods`,
+      });
+    }
+    return new Map(found);
   }
 
   nodes(): KnownNode[] {
@@ -146,9 +176,13 @@ class Reader {
     const address = this.#nodeAddress(node, 'InternalIP', family);
     if (address === undefined) return [];
     const elastic = this.#nodeAddress(node, 'ExternalIP', family);
+    const others = this.#nodeAddresses(node, 'InternalIP', family).filter(
+      (one) => !one.equals(address) && ranges.vpcCIDR.contains(one),
+    );
     return [
       {
         address,
+        ...(others.length === 0 ? {} : { others }),
         ...(elastic === undefined ? {} : { elastic }),
         ...this.#rangeOf(node, ranges),
         ...(this.#profile.network === 'eni' ? { second: this.#pool.take(family) } : {}),
@@ -230,26 +264,25 @@ class Reader {
   }
 
   #nodeAddress(node: Node, type: string, family: Family): Addr | undefined {
-    const addresses = node.status?.addresses ?? [];
-    const at = addresses.findIndex((one) => one.type === type && isWrittenAs(family, one.address));
-    const text = addresses[at]?.address;
-    return text === undefined ? undefined : this.#parse(node, ['status', 'addresses', at, 'address'], text);
+    return this.#nodeAddresses(node, type, family)[0];
   }
 
-  #rangeOf(node: Node, { podCIDR }: Ranges): Pick<NodeAddresses, 'podCIDR'> {
+  #nodeAddresses(node: Node, type: string, family: Family): Addr[] {
+    return (node.status?.addresses ?? []).flatMap((one, at) =>
+      one.type === type && isWrittenAs(family, one.address)
+        ? [this.#parse(node, ['status', 'addresses', at, 'address'], one.address)]
+        : [],
+    );
+  }
+
+  #rangeOf(node: Node, { podCIDR }: Ranges): Pick<NodeAddresses, 'podCIDR' | 'blocks' | 'tunnel'> {
     const { family } = podCIDR;
-    const ranges = node.spec?.podCIDRs ?? [node.spec?.podCIDR];
-    const text = ranges.find((one) => one !== undefined && isWrittenAs(family, one));
-    const isEni = this.#profile.network === 'eni';
-    if (text === undefined) {
-      if (isEni) return {};
-      const place = this.#inventory.place(node, ['spec', 'podCIDR']);
-      const what = family === 4 ? 'podCIDR' : 'podCIDR of IPv6';
-      throw new Fault('FE011', `${place}: node '${nameOf(node)}' has no ${what}`, 'set its spec.podCIDRs');
-    }
+    const blocks = this.#blocks.get(family)?.get(nameOf(node));
+    if (blocks !== undefined) return blocks;
+    const range = podRangeOf(node, family);
     // With `eni` the range of a node means nothing: pods have addresses of the VPC.
-    const range = Prefix.parse(text);
-    return isEni && !podCIDR.covers(range) ? {} : { podCIDR: range };
+    const means = range !== undefined && (this.#profile.network !== 'eni' || podCIDR.covers(range));
+    return means ? { podCIDR: range } : {};
   }
 
   #parse(object: object, path: readonly (string | number)[], text: string): Addr {
@@ -276,10 +309,12 @@ const isWrittenAs = (family: Family, text: string): boolean => text.includes(':'
 const holds = (range: Prefix, addr: Addr | undefined): boolean => addr !== undefined && range.contains(addr);
 
 function machineOf({ name, addresses, listeners }: HostObject): MachineFacts {
-  const own = listAddresses(addresses).flatMap(({ private: inside, public: elastic }): MachineAddresses[] => {
+  const own = listAddresses(addresses).flatMap((one): MachineAddresses[] => {
+    const { private: inside, public: elastic, others } = one;
     const address = inside ?? elastic;
     if (address === undefined) return [];
-    return [{ address, ...(inside === undefined || elastic === undefined ? {} : { elastic }) }];
+    const more = others === undefined ? {} : { others };
+    return [{ address, ...more, ...(inside === undefined || elastic === undefined ? {} : { elastic }) }];
   });
   const machine = dualOf(own);
   if (machine === undefined) throw new TypeError(`readHost let pass '${name}' without an address`);

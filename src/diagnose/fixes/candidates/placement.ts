@@ -1,6 +1,7 @@
 import type { Addr, Prefix } from '../../../ip/ip.ts';
 import { keyOf, nameOf, type Pod } from '../../../kube/objects.ts';
 import { selectsPod } from '../../../kube/service-endpoints.ts';
+import { roomOf } from '../../../world/facts.ts';
 import type { KnownNode } from '../../../world/from-objects/from-objects.ts';
 import type { Situation } from '../../recognise/situation.ts';
 import type { Candidate, JsonObject } from '../fix.ts';
@@ -51,8 +52,8 @@ export const podOnNode: Candidate = function* (situation) {
 
 /** The pod as it would stand on another node; undefined where that has no address to give. */
 function moveTo(situation: Situation, pod: Pod, { facts }: KnownNode, name = nameOf(pod)): Pod | undefined {
-  const range =
-    situation.cluster.profile.network === 'eni' ? situation.cluster.profile.podCIDR : facts.podCIDR;
+  const { network, podCIDR } = situation.cluster.profile;
+  const range = network === 'eni' ? podCIDR : roomOf(facts, network, podCIDR);
   const address = range && freeIn(situation, range);
   if (address === undefined) return undefined;
   const { podIPs: _, ...status } = pod.status ?? {};
