@@ -17,6 +17,8 @@ const each = (name: string, ...values: readonly unknown[]) => values.map((value)
 const TRAITS = [
   ...each('nodes', 1, 2, 3, 4, 5),
   ...each('network', 'tunnel', 'vpc', 'eni'),
+  ...each('ipFamilies', 'IPv6', 'IPv4,IPv6', 'IPv6,IPv4'),
+  ...each('service.stack', 'single', 'other', undefined),
   ...each('cloud', 'generic', 'cce', 'ack', 'tke'),
   ...each('proxyMode', 'nftables', 'iptables', 'ipvs'),
   ...each('kubernetesVersion', '1.33', '1.28', '1.24', '1.22'),

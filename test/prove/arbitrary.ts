@@ -39,6 +39,7 @@ const profiles = (modes: readonly Mode[]): fc.Arbitrary<ProfileSpec> =>
     .record({
       cloud: fc.constantFrom('generic', 'cce', 'ack', 'tke'),
       network: fc.constantFrom('tunnel', 'vpc', 'eni'),
+      ipFamilies: fc.constantFrom(undefined, undefined, 'IPv6', 'IPv4,IPv6', 'IPv6,IPv4'),
       proxyMode: fc.constantFrom(...modes),
       kubernetesVersion: fc.constantFrom('1.33', '1.28', '1.24', '1.22'),
       masqueradeAll: maybe(fc.boolean()),
@@ -82,6 +83,7 @@ const sourceRanges = fc.subarray(
 const service: fc.Arbitrary<ScenarioService> = fc
   .record({
     type: fc.constantFrom('NodePort' as const, 'LoadBalancer' as const, 'ClusterIP' as const),
+    stack: maybe(fc.constantFrom('single' as const, 'other' as const), 4),
     app: fc.constantFrom(
       'a' as const,
       'a' as const,

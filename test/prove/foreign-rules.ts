@@ -1,5 +1,5 @@
 /** The rules of somebody else on nodes and other hosts: an administrator's firewall, another agent's NAT. */
-import { Addr, Endpoint, portOf } from '../../src/ip/ip.ts';
+import { Endpoint, type Family } from '../../src/ip/ip.ts';
 import {
   Accept,
   AddressValue,
@@ -25,6 +25,7 @@ import {
   Reject,
   Word,
 } from '../../src/netfilter/netfilter.ts';
+import { familiesOf } from '../../src/world/profile.ts';
 import {
   type Host,
   type HostRole,
@@ -33,6 +34,7 @@ import {
   type RpFilter,
   type World,
 } from '../../src/world/world.ts';
+import { ruleIn, written } from './families.ts';
 
 /** On every host of the role. */
 interface Foreign {
@@ -68,7 +70,13 @@ export function withForeignRules(world: World, foreign: readonly ForeignRule[]):
       rule.nth === undefined ? all : all.filter((_, place) => place === (rule.nth ?? 0) % all.length);
     for (const { name } of some) {
       const host = hosts.get(name);
-      if (host !== undefined) hosts.set(name, withForeignRule(host, rule, at));
+      if (host === undefined) continue;
+      // Whoever writes rules for a cluster writes them for all of its families.
+      const families = familiesOf(world.profile);
+      hosts.set(
+        name,
+        families.reduce((one, family) => withForeignRule(one, rule, at, family), host),
+      );
     }
   }
   return { ...world, hosts };
@@ -81,26 +89,36 @@ export interface NodeSettings {
 }
 
 export function withNodeSettings(world: World, settings: NodeSettings): World {
+  const { bridgeNfCallIptables } = settings;
+  const both =
+    bridgeNfCallIptables === undefined
+      ? settings
+      : { ...settings, bridgeNfCallIp6tables: bridgeNfCallIptables };
   const changed = hostsOf(world, 'node').map(
-    (node) => [node.name, { ...node, sysctls: { ...node.sysctls, ...settings } }] as const,
+    (node) => [node.name, { ...node, sysctls: { ...node.sysctls, ...both } }] as const,
   );
   return { ...world, hosts: new Map([...world.hosts, ...changed]) };
 }
 
-function withForeignRule(host: Host, foreign: ForeignRule, at: number): Host {
+function withForeignRule(host: Host, foreign: ForeignRule, at: number, family: Family): Host {
   const filter = host.packetFilter ?? {};
   return {
     ...host,
-    packetFilter: foreign.tool === 'nft' ? withNft(filter, foreign, at) : withIptables(filter, foreign),
+    packetFilter:
+      foreign.tool === 'nft' ? withNft(filter, foreign, at, family) : withIptables(filter, foreign, family),
   };
 }
 
-function withIptables(filter: PacketFilter, { table, chain, rule, first }: IptablesForeign): PacketFilter {
-  const others = (filter.iptables ?? []).filter(({ family }) => family !== 4);
-  const ruleset = filter.iptables?.find(({ family }) => family === 4) ?? IptablesRuleset(4, []);
+function withIptables(
+  filter: PacketFilter,
+  { table, chain, rule, first }: IptablesForeign,
+  family: Family,
+): PacketFilter {
+  const others = (filter.iptables ?? []).filter((one) => one.family !== family);
+  const ruleset = filter.iptables?.find((one) => one.family === family) ?? IptablesRuleset(family, []);
   const old = ruleset.tables.get(table) ?? IptablesTable(table, []);
   const there = old.chains.get(chain) ?? IptablesChain(chain, [], 'ACCEPT');
-  const rules = rule === undefined ? [] : [parseIptablesRule(rule)];
+  const rules = rule === undefined ? [] : [parseIptablesRule(ruleIn(family, rule))];
   const changed = IptablesChain(
     chain,
     first === true ? [...rules, ...there.rules] : [...there.rules, ...rules],
@@ -108,11 +126,12 @@ function withIptables(filter: PacketFilter, { table, chain, rule, first }: Iptab
   );
   const chains = new Map(old.chains).set(chain, changed).values();
   const tables = new Map(ruleset.tables).set(table, IptablesTable(table, chains)).values();
-  return { ...filter, iptables: [...others, IptablesRuleset(4, tables)] };
+  return { ...filter, iptables: [...others, IptablesRuleset(family, tables)] };
 }
 
-function withNft(filter: PacketFilter, { what, port }: NftForeign, at: number): PacketFilter {
-  const table = NftTable('ip', `foreign-${at}`, [NFT_CHAINS[what](port)], []);
+function withNft(filter: PacketFilter, { what, port }: NftForeign, at: number, family: Family): PacketFilter {
+  const name = family === 4 ? 'ip' : 'ip6';
+  const table = NftTable(name, `foreign-${at}`, [NFT_CHAINS[what](port, family)], []);
   return { ...filter, nftables: { kind: 'NftRuleset', tables: [...(filter.nftables?.tables ?? []), table] } };
 }
 
@@ -120,7 +139,10 @@ const toPort = (port: number) => Match(Payload('tcp', 'dport'), NumberValue(port
 const isKnown = Match(Ct('state'), AnonymousSet([Word('established'), Word('related')]), 'in');
 
 /** Where foreign rules lead to: the first node's first node port. */
-const ELSEWHERE = new Endpoint(Addr.parse('192.168.0.11'), portOf(30000));
+const elsewhere = (family: Family) => {
+  const { addr, port } = Endpoint.parse(written(family, '192.168.0.11:30000'));
+  return Dnat(AddressValue(addr), { port: NumberValue(port) });
+};
 
 const NFT_CHAINS = {
   /** Forwards what belongs to a connection or goes to the port. */
@@ -154,18 +176,10 @@ const NFT_CHAINS = {
       [NftRule([toPort(port), Mangle(Meta('mark'), NumberValue(0x10))])],
       NftHook('route', 'output', -150),
     ),
-  redirect: (port: number) =>
-    NftChain(
-      'prerouting',
-      [NftRule([toPort(port), Dnat(AddressValue(ELSEWHERE.addr), { port: NumberValue(ELSEWHERE.port) })])],
-      NftHook('nat', 'prerouting', -110),
-    ),
-  redirectOutput: (port: number) =>
-    NftChain(
-      'output',
-      [NftRule([toPort(port), Dnat(AddressValue(ELSEWHERE.addr), { port: NumberValue(ELSEWHERE.port) })])],
-      NftHook('nat', 'output', -90),
-    ),
+  redirect: (port: number, family: Family) =>
+    NftChain('prerouting', [NftRule([toPort(port), elsewhere(family)])], NftHook('nat', 'prerouting', -110)),
+  redirectOutput: (port: number, family: Family) =>
+    NftChain('output', [NftRule([toPort(port), elsewhere(family)])], NftHook('nat', 'output', -90)),
   dropInvalid: () =>
     NftChain(
       'forward',

@@ -2,7 +2,7 @@
  * A cluster as a small value: what fast-check makes up and shrinks, what a regression is stored as, and the objects it
  * stands for. Everything is small numbers and words, so that a file of it can be read.
  */
-import { Addr } from '../../src/ip/ip.ts';
+import { Addr, type Family } from '../../src/ip/ip.ts';
 import type { EndpointSlice, Node, Pod, Service } from '../../src/kube/objects.ts';
 import { selectsPod, slicesOf } from '../../src/kube/service-endpoints.ts';
 import {
@@ -11,7 +11,14 @@ import {
   inventoryOfCluster,
   type Manifest,
 } from '../../src/world/from-objects/from-objects.ts';
-import { type ClusterProfile, type ProfileSpec, profileOf } from '../../src/world/profile.ts';
+import {
+  type ClusterProfile,
+  familiesOf,
+  familyText,
+  type ProfileSpec,
+  profileOf,
+} from '../../src/world/profile.ts';
+import { inEach, written } from './families.ts';
 import { type ForeignRule, type NodeSettings, withForeignRules, withNodeSettings } from './foreign-rules.ts';
 
 export interface Scenario {
@@ -36,6 +43,8 @@ export interface ScenarioPod {
 
 export interface ScenarioService {
   readonly type: 'ClusterIP' | 'NodePort' | 'LoadBalancer';
+  /** In a dual-stack cluster: of its primary family alone, or of the other one; of both unless said. */
+  readonly stack?: 'single' | 'other';
   readonly app: 'a' | 'b' | 'nobody';
   readonly ports: readonly ScenarioPort[];
   readonly external?: 'Local';
@@ -82,18 +91,26 @@ export function podAddress({ network }: ClusterProfile, pod: ScenarioPod, at: nu
 
 /** The cluster that a scenario stands for. Throws a Fault FE011 for one that cannot be. */
 export function clusterOf(scenario: Scenario): Cluster {
-  const profile = profileOf(scenario.profile);
+  const profile = profileOfScenario(scenario);
   const nodes = Array.from({ length: scenario.nodes }, (_, at) => nodeObject(profile, at));
   const pods = scenario.pods.map((pod, at) => podObject(profile, pod, at));
-  const services = scenario.services.map(serviceObject);
+  const services = scenario.services.map((service, at) => serviceObject(profile, service, at));
   const slices = scenario.services.flatMap(({ hints }, at) => {
     const service = services[at];
     return hints === undefined || service === undefined ? [] : hintedSlices(service, pods, hints);
   });
   const listed = { nodes, pods, services, slices };
-  const cluster = clusterFrom(inventoryOfCluster(listed, cloudObjects(scenario)), profile);
+  const cluster = clusterFrom(inventoryOfCluster(listed, cloudObjects(profile, scenario)), profile);
   const world = withNodeSettings(cluster.world, scenario.settings ?? {});
   return { ...cluster, world: withForeignRules(world, scenario.foreign ?? []) };
+}
+
+/** The ranges where node ports listen are written in IPv4 and meant in each family. */
+function profileOfScenario({ profile }: Scenario): ClusterProfile {
+  const { nodePortAddresses } = profile;
+  if (nodePortAddresses === undefined || !nodePortAddresses.includes('/')) return profileOf(profile);
+  const ranges = inEach(profileOf(profile), ...nodePortAddresses.split(','));
+  return profileOf({ ...profile, nodePortAddresses: ranges.join(',') });
 }
 
 const zoneOf = (node: number): string => `zone-${node % 2}`;
@@ -117,16 +134,19 @@ function hintedSlices(
   }));
 }
 
-function nodeObject({ network }: ClusterProfile, at: number): Node {
+function nodeObject(profile: ClusterProfile, at: number): Node {
+  const podCIDRs = inEach(profile, `172.16.${1 + at}.0/24`);
+  const addresses = (type: string, text: string) =>
+    inEach(profile, text).map((address) => ({ type, address }));
   return {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name: nodeName(at), labels: { 'topology.kubernetes.io/zone': zoneOf(at) } },
-    spec: network === 'eni' ? {} : { podCIDR: `172.16.${1 + at}.0/24` },
+    spec: profile.network === 'eni' ? {} : { podCIDR: podCIDRs[0] ?? '', podCIDRs },
     status: {
       addresses: [
-        { type: 'InternalIP', address: nodeAddress(at) },
-        { type: 'ExternalIP', address: `100.64.1.${1 + at}` },
+        ...addresses('InternalIP', nodeAddress(at)),
+        ...addresses('ExternalIP', `100.64.1.${1 + at}`),
       ],
     },
   };
@@ -137,6 +157,7 @@ function podObject(profile: ClusterProfile, pod: ScenarioPod, at: number): Pod {
   const port = hostNetwork ? hostPort(at) : OPEN;
   const isDeleted = state === 'terminating' || state === 'drained';
   const isReady = state === undefined || state === 'terminating';
+  const podIPs = inEach(profile, podAddress(profile, pod, at));
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -162,13 +183,14 @@ function podObject(profile: ClusterProfile, pod: ScenarioPod, at: number): Pod {
     },
     status: {
       phase: 'Running',
-      podIP: podAddress(profile, pod, at),
+      podIP: podIPs[0] ?? '',
+      podIPs: podIPs.map((ip) => ({ ip })),
       conditions: [{ type: 'Ready', status: isReady ? 'True' : 'False' }],
     },
   };
 }
 
-function serviceObject(service: ScenarioService, at: number): Service {
+function serviceObject(profile: ClusterProfile, service: ScenarioService, at: number): Service {
   const { type, app, affinity, sourceRanges, externalIPs, annotations = {}, ingress = [], ipMode } = service;
   const ports = service.ports.map(({ protocol, target }, index) => ({
     name: `port-${index}`,
@@ -177,13 +199,17 @@ function serviceObject(service: ScenarioService, at: number): Service {
     targetPort: { open: OPEN, closed: CLOSED, named: `p-${protocol.toLowerCase()}` }[target],
     ...(type === 'ClusterIP' ? {} : { nodePort: nodePort(at, index) }),
   }));
+  const families = familiesOfService(profile, service);
+  const clusterIPs = families.map((family) => written(family, clusterAddress(at)));
   return {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name: serviceName(at), namespace: 'default', annotations },
     spec: {
       type,
-      clusterIP: `10.247.0.${10 + at}`,
+      clusterIP: clusterIPs[0] ?? '',
+      clusterIPs,
+      ipFamilies: families.map(familyText),
       selector: { app },
       ports,
       ...(service.external === undefined || type === 'ClusterIP'
@@ -191,17 +217,19 @@ function serviceObject(service: ScenarioService, at: number): Service {
         : { externalTrafficPolicy: service.external }),
       ...(service.internal === undefined ? {} : { internalTrafficPolicy: service.internal }),
       ...(affinity === true ? { sessionAffinity: 'ClientIP' } : {}),
-      ...(sourceRanges === undefined ? {} : { loadBalancerSourceRanges: [...sourceRanges] }),
-      ...(externalIPs === undefined ? {} : { externalIPs: [...externalIPs] }),
+      ...(sourceRanges === undefined ? {} : { loadBalancerSourceRanges: inEach(profile, ...sourceRanges) }),
+      ...(externalIPs === undefined ? {} : { externalIPs: inEach(profile, ...externalIPs) }),
     },
     ...(type === 'LoadBalancer'
       ? {
           status: {
             loadBalancer: {
-              ingress: ingress.map((side) => ({
-                ip: cloudAddress(at, side),
-                ...(ipMode === undefined ? {} : { ipMode }),
-              })),
+              ingress: ingress.flatMap((side) =>
+                families.map((family) => ({
+                  ip: written(family, cloudAddress(at, side)),
+                  ...(ipMode === undefined ? {} : { ipMode }),
+                })),
+              ),
             },
           },
         }
@@ -209,17 +237,27 @@ function serviceObject(service: ScenarioService, at: number): Service {
   };
 }
 
+export const clusterAddress = (service: number): string => `10.247.0.${10 + service}`;
+
+export function familiesOfService(profile: ClusterProfile, { stack }: ScenarioService): Family[] {
+  const all = familiesOf(profile);
+  if (stack === undefined) return all;
+  return stack === 'single' ? all.slice(0, 1) : all.slice(-1);
+}
+
 export const serviceName = (at: number): string => `svc-${at}`;
 
 /** What a cloud knows, as manifests. */
-function cloudObjects(scenario: Scenario): Manifest[] {
+function cloudObjects(profile: ClusterProfile, scenario: Scenario): Manifest[] {
+  const addresses = (type: string, text: string) =>
+    inEach(profile, text).map((address) => ({ type, address }));
   const manifest = (kind: string, name: string, spec: object): Manifest => ({
     value: { apiVersion: 'fairlead.dev/v1alpha1', kind, metadata: { name }, spec },
     place: () => `${kind}/${name}`,
   });
   const host = (name: string, address: string, ports: readonly number[]) =>
     manifest('Host', name, {
-      addresses: [{ type: 'private', address }],
+      addresses: addresses('private', address),
       listeners: ports.map((port) => ({ protocol: 'TCP', port })),
     });
   const { natTo, hasVpcServer = false, nodes } = scenario;
@@ -230,15 +268,22 @@ function cloudObjects(scenario: Scenario): Manifest[] {
       ? []
       : [
           manifest('NatGateway', 'gateway', {
-            addresses: [{ type: 'public', address: GATEWAY }],
-            dnat: [{ protocol: 'TCP', port: 80, to: { address: nodeAddress(natTo), port: nodePort(0, 0) } }],
+            addresses: addresses('public', GATEWAY),
+            dnat: familiesOf(profile).map((family) => ({
+              address: written(family, GATEWAY),
+              protocol: 'TCP',
+              port: 80,
+              to: { address: written(family, nodeAddress(natTo)), port: nodePort(0, 0) },
+            })),
           }),
         ]),
   ];
 }
 
 /** The addresses of one Service's balancer, whether there is one or not. */
-export function cloudAddressesOf(service: ScenarioService, at: number): Addr[] {
+export function cloudAddressesOf(profile: ClusterProfile, service: ScenarioService, at: number): Addr[] {
   if (service.type !== 'LoadBalancer') return [];
-  return (service.ingress ?? []).map((side) => Addr.parse(cloudAddress(at, side)));
+  return familiesOfService(profile, service).flatMap((family) =>
+    (service.ingress ?? []).map((side) => Addr.parse(written(family, cloudAddress(at, side)))),
+  );
 }

@@ -15,7 +15,7 @@ export function traitsOf(scenario: Scenario): Set<string> {
     ...Object.entries(profile).flatMap(([field, value]) => of(field, value)),
     ...of('nodes', nodes),
     ...each('pod', pods, ['app', 'hostNetwork', 'state']),
-    ...each('service', services, ['type', 'app', 'external', 'internal', 'affinity', 'hints']),
+    ...each('service', services, ['type', 'stack', 'app', 'external', 'internal', 'affinity', 'hints']),
     ...each('service', services, ['ingress', 'ipMode', 'sourceRanges', 'externalIPs']),
     ...services.flatMap(({ annotations = {} }) => of('annotations', JSON.stringify(annotations))),
     ...each(

@@ -1,9 +1,9 @@
-import { type Protocol, portOf } from '../../ip/ip.ts';
+import { Addr, type Protocol, portOf } from '../../ip/ip.ts';
 import type { Container, EndpointSlice, Pod, Probe } from '../../kube/objects.ts';
 import type { Listener } from '../world.ts';
 import { podIPsOf } from './pod-addresses.ts';
 
-/** The ports by which Services expect each address to listen, by address. */
+/** The ports by which Services expect each address to listen, by the address in its canonical form (RFC 5952). */
 export type ExpectedPorts = ReadonlyMap<string, readonly Listener[]>;
 
 export function expectedPorts(slices: Iterable<EndpointSlice>): ExpectedPorts {
@@ -11,11 +11,15 @@ export function expectedPorts(slices: Iterable<EndpointSlice>): ExpectedPorts {
   for (const { endpoints, ports } of slices) {
     const listeners = (ports ?? []).flatMap(({ port, protocol }) => listenerAt(port, protocol));
     for (const address of (endpoints ?? []).flatMap(({ addresses }) => addresses)) {
-      expected.set(address, [...(expected.get(address) ?? []), ...listeners]);
+      const key = keyOfAddress(address);
+      expected.set(key, [...(expected.get(key) ?? []), ...listeners]);
     }
   }
   return expected;
 }
+
+/** An address of IPv6 can be written in many ways. */
+const keyOfAddress = (text: string): string => (Addr.isAddr(text) ? Addr.parse(text).text : text);
 
 /**
  * Where a pod's processes listen: at the ports its containers declare and its probes ask. Declaring is optional in
@@ -28,7 +32,8 @@ export function listenersOf(pod: Pod, expected: ExpectedPorts): Listener[] {
     ...initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always'),
   ];
   const declared = serving.flatMap((container) => [...declaredBy(container), ...probedOf(container)]);
-  const known = declared.length > 0 ? declared : podIPsOf(pod).flatMap((ip) => expected.get(ip) ?? []);
+  const known =
+    declared.length > 0 ? declared : podIPsOf(pod).flatMap((ip) => expected.get(keyOfAddress(ip)) ?? []);
   return [...new Map(known.map((one) => [`${one.protocol} ${one.port}`, one])).values()];
 }
 
