@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { lineLog } from '../fault/log.ts';
 import { openSqliteStore } from '../store/sqlite-store.ts';
 import type { ObjectStore } from '../store/store.ts';
-import { createApiServer, kubeconfigFor, openPki, type Pki } from './api-server.ts';
+import { type ApiServerOptions, createApiServer, kubeconfigFor, openPki, type Pki } from './api-server.ts';
 import type { AnyObject, Fields } from './registry/stored.ts';
 
 export interface Reply {
@@ -41,7 +41,7 @@ export interface Served {
 }
 
 /** Listens on a free port of 127.0.0.1 and on a unix socket. */
-export async function startServed(): Promise<Served> {
+export async function startServed(options: Pick<ApiServerOptions, 'serviceCIDRs'> = {}): Promise<Served> {
   const folder = await mkdtemp(join(tmpdir(), 'fairlead-api-'));
   const store = openSqliteStore(join(folder, 'objects.db'));
   const pki = await openPki(join(folder, 'pki'));
@@ -49,7 +49,7 @@ export async function startServed(): Promise<Served> {
     (line) => process.stderr.write(line),
     () => new Date(),
   );
-  const server = await createApiServer({ store, pki, log });
+  const server = await createApiServer({ store, pki, log, ...options });
   const port = await server.listenTls('127.0.0.1', 0);
   const socket = join(folder, 'admin.sock');
   await server.listenUnix(socket);

@@ -173,6 +173,7 @@ export function sysctlLines(host: Host): string[] {
     ),
     // Nor is time part of it: a refusal must not stay away because others came before it.
     'net/ipv4/icmp_ratelimit = 0',
+    'net/ipv4/icmp_ratemask = 0',
     // Pods may listen on port 80 as anybody, as container runtimes have it.
     'net/ipv4/ip_unprivileged_port_start = 0',
   ];
@@ -207,6 +208,8 @@ export function ipv6SysctlLines(host: Host): string[] {
     // Of `all` it sets every interface, also those that are still to come.
     `net/ipv6/conf/all/forwarding = ${Number(host.sysctls.ipv6Forwarding === true)}`,
     'net/ipv6/icmp/ratelimit = 0',
+    // Of the errors, only "too big": what the mask leaves out is spared the machine's own limit, too (icmpv6_global_allow).
+    'net/ipv6/icmp/ratemask = 2',
   ];
 }
 

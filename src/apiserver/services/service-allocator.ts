@@ -158,6 +158,8 @@ export class ServiceAllocator {
 
   #allocateAddresses(spec: Spec, owner: string, taken: Taking, refuse: Refuse): void {
     joinClusterIPs(spec);
+    // Its endpoints are somebody else's, so what the cluster's ranges hold does not bind it (KEP-563).
+    if (spec.clusterIP === 'None' && Object.keys(spec.selector ?? {}).length === 0) return;
     const families = this.#familiesOf(spec);
     const strange = families.findIndex((family) => !this.families.includes(family));
     if (strange >= 0) throw refuse(familyNotConfigured(families[strange] ?? '', strange));

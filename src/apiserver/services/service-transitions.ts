@@ -44,6 +44,7 @@ export function keepAllocated(spec: Spec, old: Spec): void {
     if (spec.ipFamilyPolicy === undefined && old.ipFamilyPolicy !== undefined) {
       spec.ipFamilyPolicy = old.ipFamilyPolicy;
     }
+    trimToSingleStack(spec, old);
   }
   if (mayHaveNodePorts(spec) && mayHaveNodePorts(old)) keepNodePorts(spec, old);
   if (
@@ -53,6 +54,18 @@ export function keepAllocated(spec: Spec, old: Spec): void {
   ) {
     spec.healthCheckNodePort ||= old.healthCheckNodePort;
   }
+}
+
+/**
+ * To set SingleStack and leave the rest as it was read is to ask for the first family alone; whoever names other addresses or
+ * families as well has them judged as they are.
+ */
+function trimToSingleStack(spec: Spec, old: Spec): void {
+  if (spec.ipFamilyPolicy !== 'SingleStack') return;
+  const { clusterIPs = [], ipFamilies = [] } = spec;
+  const same = (a: readonly string[], b: readonly string[] = []) => JSON.stringify(a) === JSON.stringify(b);
+  if (clusterIPs.length > 1 && same(clusterIPs, old.clusterIPs)) spec.clusterIPs = clusterIPs.slice(0, 1);
+  if (ipFamilies.length > 1 && same(ipFamilies, old.ipFamilies)) spec.ipFamilies = ipFamilies.slice(0, 1);
 }
 
 /** A port of the same number and protocol keeps its node port, unless the update gives that to another. */

@@ -162,6 +162,94 @@ describe('node ports', () => {
   });
 });
 
+describe('IP families', () => {
+  const MERGE = { 'content-type': 'application/merge-patch+json' };
+  let dual: Served;
+  beforeAll(async () => {
+    dual = await startServed({ serviceCIDRs: ['10.247.0.0/16', 'fd00:10:247::/112'].map(Prefix.parse) });
+  });
+  afterAll(() => dual.stop());
+  const both = (name: string) => service(name, { ipFamilyPolicy: 'PreferDualStack' });
+
+  it('are one unless two are asked for, and then each has an address', async () => {
+    const one = await dual.create(SERVICES, service('one'));
+    expect(one.spec).toMatchObject({ ipFamilies: ['IPv4'], ipFamilyPolicy: 'SingleStack' });
+    const { spec } = await dual.create(SERVICES, both('two'));
+    expect(spec.ipFamilies).toEqual(['IPv4', 'IPv6']);
+    expect(spec.clusterIPs).toEqual([spec.clusterIP, expect.stringMatching(/^fd00:10:247::/)]);
+  });
+
+  it('are the first alone once the policy is SingleStack, and the second address is free again', async () => {
+    const made = await dual.create(SERVICES, both('trimmed'));
+    const [first, second] = made.spec.clusterIPs as string[];
+    // What `kubectl patch` and `kubectl edit` send; the second writes back all that it has read.
+    const patched = await dual.send(
+      'PATCH',
+      `${SERVICES}/trimmed`,
+      { spec: { ipFamilyPolicy: 'SingleStack' } },
+      MERGE,
+    );
+    expect(patched.code).toBe(200);
+    expect(patched.body.spec).toMatchObject({
+      clusterIP: first,
+      clusterIPs: [first],
+      ipFamilies: ['IPv4'],
+      ipFamilyPolicy: 'SingleStack',
+    });
+    const heir = service('heir', {
+      ipFamilyPolicy: 'SingleStack',
+      ipFamilies: ['IPv6'],
+      clusterIP: second,
+    });
+    expect((await dual.create(SERVICES, heir)).spec.clusterIPs).toEqual([second]);
+    const edited = await dual.send('PUT', `${SERVICES}/two`, {
+      ...(await dual.send('GET', `${SERVICES}/two`)).body,
+      spec: { ...(await dual.send('GET', `${SERVICES}/two`)).body.spec, ipFamilyPolicy: 'SingleStack' },
+    });
+    expect(edited.body.spec).toMatchObject({ ipFamilies: ['IPv4'], clusterIPs: [expect.any(String)] });
+  });
+
+  it('cannot be taken away without saying so, nor said to be one while others are named', async () => {
+    await dual.create(SERVICES, both('kept'));
+    const reduced = await dual.send(
+      'PATCH',
+      `${SERVICES}/kept`,
+      { spec: { ipFamilies: ['IPv4'], clusterIPs: null } },
+      MERGE,
+    );
+    expect(reduced.code).toBe(422);
+    expect(reduced.body.message).toContain("must be set to 'SingleStack' when releasing the secondary");
+  });
+
+  it.each([undefined, 'RequireDualStack', 'PreferDualStack'])(
+    'of a headless Service without selector are both, whatever the cluster has (policy %s)',
+    async (ipFamilyPolicy) => {
+      const name = `free-${ipFamilyPolicy ?? 'unsaid'}`.toLowerCase();
+      const spec = { clusterIP: 'None', selector: undefined, ports: [{ port: 80 }], ipFamilyPolicy };
+      const made = await served.create(SERVICES, service(name, spec));
+      expect(made.spec).toMatchObject({
+        clusterIPs: ['None'],
+        ipFamilies: ['IPv4', 'IPv6'],
+        ipFamilyPolicy: ipFamilyPolicy ?? 'RequireDualStack',
+      });
+      const labelled = await served.send(
+        'PATCH',
+        `${SERVICES}/${name}`,
+        { metadata: { labels: { a: 'b' } } },
+        MERGE,
+      );
+      expect(labelled.code).toBe(200);
+    },
+  );
+
+  it('of one with a selector have to be those of the cluster', async () => {
+    const asked = service('bound', { clusterIP: 'None', ipFamilyPolicy: 'RequireDualStack' });
+    expect((await served.send('POST', SERVICES, asked)).body.message).toContain(
+      'not configured for dual-stack',
+    );
+  });
+});
+
 describe('the books', () => {
   const stored = (name: string, clusterIP: string): AnyObject => ({
     kind: 'Service',

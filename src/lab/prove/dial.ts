@@ -115,6 +115,15 @@ sub begin {
   if (!defined syswrite $s, '?') { end($s, 'refused'); return }
   $reading->add($s);
 }
+# An ICMP error that comes while connect still holds the socket is only noted there (sk_err_soft), and heeded when the SYN has been
+# sent again.
+sub unheeded {
+  my ($c) = @_;
+  return 0 unless $c->{tcp} && $writing->exists($c->{s});
+  my $error = unpack 'i', getsockopt($c->{s}, SOL_SOCKET, SO_ERROR);
+  $! = $error;
+  $error && !$!{ETIMEDOUT};
+}
 sub told { my ($text) = @_; $text =~ s/^.*?\r\n\r\n//s; my @said = split ' ', $text; @said == 5 ? "reached @said" : 'refused' }
 while (@waiting or %open) {
   # By pieces, so that answers are read while further questions are still asked.
@@ -135,5 +144,5 @@ while (@waiting or %open) {
     end($s, told($c->{got}));
   }
   my $now = now();
-  for my $c (values %open) { end($c->{s}, 'timeout') if $c->{until} < $now }
+  for my $c (values %open) { end($c->{s}, unheeded($c) ? 'refused' : 'timeout') if $c->{until} < $now }
 }`;
