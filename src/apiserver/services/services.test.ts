@@ -107,18 +107,19 @@ describe('cluster IPs', () => {
   });
 });
 
+// Those that are chosen are of the band that is given out last (KEP-3668), so that none above can have drawn them.
 describe('node ports', () => {
   const nodePort = (port: number, nodePort: number, more: object = {}) => ({ port, nodePort, ...more });
 
   it('may be chosen, once, inside the range', async () => {
-    await served.create(SERVICES, service('np', { type: 'NodePort', ports: [nodePort(80, 30120)] }));
+    await served.create(SERVICES, service('np', { type: 'NodePort', ports: [nodePort(80, 30020)] }));
     const taken = await served.send(
       'POST',
       SERVICES,
-      service('np2', { type: 'NodePort', ports: [nodePort(80, 30120)] }),
+      service('np2', { type: 'NodePort', ports: [nodePort(80, 30020)] }),
     );
     expect(taken.body.message).toBe(
-      'Service "np2" is invalid: spec.ports[0].nodePort: Invalid value: 30120: provided port is already allocated',
+      'Service "np2" is invalid: spec.ports[0].nodePort: Invalid value: 30020: provided port is already allocated',
     );
     const outside = await served.send(
       'POST',
@@ -143,14 +144,14 @@ describe('node ports', () => {
   it('go when the type does not need them', async () => {
     const made = await served.create(
       SERVICES,
-      service('shrinks', { type: 'NodePort', ports: [nodePort(80, 30500)] }),
+      service('shrinks', { type: 'NodePort', ports: [nodePort(80, 30050)] }),
     );
     const { body } = await served.send('PUT', `${SERVICES}/shrinks`, {
       ...made,
       spec: { ...made.spec, type: 'ClusterIP' },
     });
     expect((body.spec.ports as Ports)[0]?.nodePort).toBeUndefined();
-    await served.create(SERVICES, service('grows', { type: 'NodePort', ports: [nodePort(80, 30500)] }));
+    await served.create(SERVICES, service('grows', { type: 'NodePort', ports: [nodePort(80, 30050)] }));
   });
 
   it('include one for health checks of local load balancers', async () => {
