@@ -1,8 +1,8 @@
 /**
  * How often the walk is right: random Worlds are built on the kernel and every client dials every address for real.
- * `npm run -s bench -- accuracy [--worlds N] [--from K] [--seed S] [--mode M]…`: N Worlds of the seed, from
- * the Kth; the mode ipvs is tried in a guest. The peer is the
- * bound: all answers agree, fewer than 1 % are unknown. `n` is the number of cases: a client, an address, a protocol. Exit code 1 if anything differs.
+ * `npm run -s bench -- accuracy [--worlds N] [--from K] [--within SECONDS] [--seed S] [--mode M]…`: N Worlds of the seed from
+ * the Kth on, none begun later than that; the mode ipvs is tried in a guest. The peer is the bound: all answers agree, fewer
+ * than 1 % are unknown. `n` is the number of cases: a client, an address, a protocol. Exit code 1 if anything differs.
  */
 import { parseArgs } from 'node:util';
 import { CAUSE_CODES } from '../src/diagnose/causes/registry.ts';
@@ -21,6 +21,7 @@ export async function run(args: readonly string[]): Promise<void> {
     options: {
       worlds: { type: 'string', default: '100' },
       from: { type: 'string', default: '0' },
+      within: { type: 'string', default: 'Infinity' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       mode: { type: 'string', multiple: true, default: ['nftables', 'iptables'] },
     },
@@ -31,8 +32,15 @@ export async function run(args: readonly string[]): Promise<void> {
     : undefined;
   const where = guest && { open: () => guest.openCage(), questions: QUESTIONS_TO_A_GUEST };
   try {
-    const { worlds, from, seed } = values;
-    await measure({ worlds: Number(worlds), from: Number(from), seed: Number(seed), modes, ...where });
+    const { worlds, from, seed, within } = values;
+    await measure({
+      worlds: Number(worlds),
+      from: Number(from),
+      seed: Number(seed),
+      withinMs: Number(within) * 1000,
+      modes,
+      ...where,
+    });
   } finally {
     await guest?.close();
   }
