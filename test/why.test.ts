@@ -122,6 +122,17 @@ describe.each([
     ).toEqual(found);
   });
 
+  it('the same World stands once more in a lab of its own, and the kernel agrees there as well', async () => {
+    const { stdout, stderr } = await ask('matrix', 'svc/local', '--prove', '--kernel', 'host', '-o', 'json');
+    expect(stderr).toMatch(/^proven: \d{2,} agree, 0 differ, 0 unknown$/m);
+    const { cells } = JSON.parse(stdout) as { cells: { observed: { agrees: boolean } }[] };
+    expect(cells.filter(({ observed }) => observed.agrees)).toHaveLength(cells.length);
+    const way = ['why', 'pod/client-n2', 'svc/wide', '--prove', '--kernel', 'host'];
+    const one = await ask(...way);
+    expect(one.stderr).toContain('proven: 1 agree, 0 differ, 0 unknown');
+    expect([one.code, one.stdout]).toEqual([0, expect.stringContaining('observed: reached')]);
+  });
+
   it('a failing connection is explained', async () => {
     const { code, stdout } = await ask(
       'why',
