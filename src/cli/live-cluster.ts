@@ -19,6 +19,7 @@ import {
   type IngressObject,
   inventoryOfCluster,
   parseManifests,
+  type WorkloadObject,
 } from '../world/from-objects/from-objects.ts';
 import type { Input, InputOptions } from './input-options.ts';
 
@@ -46,12 +47,13 @@ export async function readLiveCluster(options: InputOptions): Promise<Input> {
   const context = await readKubeconfig(options.kubeconfig, options.context);
   const client = new HttpKubeClient(context.connection);
   try {
-    const [nodes, pods, services, slices, ingress, signs, own] = await Promise.all([
+    const [nodes, pods, services, slices, ingress, workloads, signs, own] = await Promise.all([
       client.list<Node>(RESOURCES.nodes),
       client.list<Pod>(RESOURCES.pods),
       client.list<Service>(RESOURCES.services),
       client.list<EndpointSlice>(RESOURCES.endpointslices),
       listIfThere<IngressObject>(client, ingresses),
+      readWorkloads(client),
       readSigns(client),
       configMap(client, PROFILE_NOTE.name),
     ]);
@@ -64,6 +66,7 @@ export async function readLiveCluster(options: InputOptions): Promise<Input> {
         services: services.items,
         slices: slices.items,
         ingresses: ingress,
+        workloads,
       },
       manifests,
     );
@@ -83,6 +86,16 @@ function tell(origins: readonly FieldOrigin[]): void {
   for (const { field, value, how, from } of origins) {
     process.stderr.write(`${how} ${field} ${value}: ${from}\n`);
   }
+}
+
+/** What pods belong to; a server's list leaves out the kind of its items. */
+async function readWorkloads(client: KubeClient): Promise<WorkloadObject[]> {
+  const { deployments, statefulsets, replicasets } = RESOURCES;
+  const lists = [deployments, statefulsets, replicasets, daemonSets].map(async (resource) => {
+    const items = await listIfThere<WorkloadObject>(client, resource);
+    return items.map((item) => ({ ...item, kind: resource.kind }));
+  });
+  return (await Promise.all(lists)).flat();
 }
 
 async function readSigns(client: KubeClient): Promise<Omit<ClusterSigns, 'nodes'>> {

@@ -4,6 +4,7 @@
  */
 import { ApiError } from '../client/client.ts';
 import { timeOf } from '../client/clock.ts';
+import type { Taint } from '../kube/node-fit.ts';
 import type { Lease, Node, Pod } from '../kube/objects.ts';
 import { keyOf } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
@@ -11,7 +12,7 @@ import { BY_NODE, type Context, queueOf, recorderOf } from './context.ts';
 import { isDeleting, keyPartsOf, nameOf } from './metadata.ts';
 import { conditionOf, isFinished, isReady } from './pods.ts';
 import { sameJson } from './same-json.ts';
-import { NOT_READY, type Taint, UNREACHABLE, UNSCHEDULABLE } from './scheduling.ts';
+import { NOT_READY, UNREACHABLE, UNSCHEDULABLE } from './scheduling.ts';
 
 /** Upstream's node-monitor-grace-period. */
 export const GRACE_MS = 40_000;

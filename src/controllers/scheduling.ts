@@ -6,9 +6,11 @@
  * Refuses: preemption, volumes, topology spread constraints, affinity between pods. A pod that needs a storage class waits for ever
  * upstream too; the other three are preferences here, served by spreading.
  */
+
+import { matchesTerm, type Taint, tolerates, wantsNode } from '../kube/node-fit.ts';
 import { keyOf, type Node, type Pod, type PodSpec } from '../kube/objects.ts';
 import { parseQuantity } from '../kube/quantity.ts';
-import { type Labels, type Requirement, Selector } from '../kube/selectors.ts';
+import type { Labels } from '../kube/selectors.ts';
 import { controllerOf, nameOf, namespaceOf } from './metadata.ts';
 import { isSubset } from './selector.ts';
 
@@ -73,9 +75,6 @@ const byTaints: Filter = ({ spec }, node) => {
   return [`node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`];
 };
 
-export type Taint = NonNullable<NonNullable<Node['spec']>['taints']>[number];
-type Toleration = NonNullable<PodSpec['tolerations']>[number];
-
 export const NOT_READY = 'node.kubernetes.io/not-ready';
 export const UNREACHABLE = 'node.kubernetes.io/unreachable';
 export const UNSCHEDULABLE = 'node.kubernetes.io/unschedulable';
@@ -93,61 +92,8 @@ function taintsOf(node: Node): Taint[] {
   ];
 }
 
-/** core/v1 Toleration: no effect tolerates all effects, Exists without a key tolerates all taints. */
-export function tolerates(
-  { key, operator = 'Equal', value = '', effect }: Toleration,
-  taint: Taint,
-): boolean {
-  if (effect && effect !== taint.effect) return false;
-  if (key && key !== taint.key) return false;
-  return operator === 'Exists' || (Boolean(key) && value === (taint.value ?? ''));
-}
-
-const byAffinity: Filter = ({ spec }, node) => {
-  const labels = node.metadata?.labels ?? {};
-  const terms =
-    spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
-  const fits =
-    isSubset(spec?.nodeSelector ?? {}, labels) && (terms?.some((term) => matches(term, node)) ?? true);
-  return fits ? [] : ["node(s) didn't match Pod's node affinity/selector"];
-};
-
-interface NodeSelectorRequirement {
-  readonly key: string;
-  readonly operator: string;
-  readonly values?: readonly string[];
-}
-interface Term {
-  readonly matchExpressions?: readonly NodeSelectorRequirement[];
-  readonly matchFields?: readonly NodeSelectorRequirement[];
-}
-
-const OPERATORS: Readonly<Record<string, Requirement['operator']>> = {
-  In: 'in',
-  NotIn: 'notin',
-  Exists: 'exists',
-  DoesNotExist: '!',
-  Gt: 'gt',
-  Lt: 'lt',
-};
-
-/** A term that asks for nothing matches no node. */
-function matches({ matchExpressions = [], matchFields = [] }: Term, node: Node): boolean {
-  if (matchExpressions.length + matchFields.length === 0) return false;
-  return (
-    selectorOf(matchExpressions).matches(node.metadata?.labels) &&
-    selectorOf(matchFields).matches({ 'metadata.name': nameOf(node) })
-  );
-}
-
-const selectorOf = (requirements: readonly NodeSelectorRequirement[]): Selector =>
-  new Selector(
-    requirements.map(({ key, operator, values = [] }) => ({
-      key,
-      operator: OPERATORS[operator] ?? 'in',
-      values,
-    })),
-  );
+const byAffinity: Filter = ({ spec }, node) =>
+  wantsNode(spec, node) ? [] : ["node(s) didn't match Pod's node affinity/selector"];
 
 const byPorts: Filter = (pod, _node, pods) => {
   const taken = pods.flatMap(hostPortsOf);
@@ -234,7 +180,7 @@ const avoided = ({ spec }: Pod, node: Node): number =>
 
 const preference = ({ spec }: Pod, node: Node): number =>
   (spec?.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [])
-    .filter(({ preference: term }) => matches(term, node))
+    .filter(({ preference: term }) => matchesTerm(term, node))
     .reduce((sum, { weight }) => sum + weight, 0);
 
 /** Of one controller, or behind one Service. */

@@ -37,8 +37,7 @@ const NO_ADDRESS = 'write a name and no address into the status: …-hostname';
 const OWN = 'give svc/default/web a balancer of its own';
 const IPTABLES = 'run kube-proxy in iptables mode';
 const PASS = `pass the balancer's address through: kubernetes.io/elb.pass-through: "true"`;
-const podOn = (node: string) =>
-  `run a pod of svc/default/web on ${node} too: a DaemonSet, or as many replicas as nodes, spread`;
+const podOn = (node: string) => `run a pod of svc/default/web on ${node} too`;
 
 /** What is offered for the example of each cause, in this order. */
 const OFFERED: readonly (readonly [CauseCode, readonly string[]])[] = [
@@ -137,7 +136,7 @@ describe('fixes', () => {
     });
     expect(fixes[2]?.costs).toContain('the pod sees this client as 10.0.3.1');
     expect(fixesText(fixes.slice(0, 1), NO_COLOURS)).toBe(
-      `\nWhat helps, each tried on a copy\n  1. ${NAME}: reached\n`,
+      `\nWhat helps, each tried on a copy\n  1. ${NAME}: reached\n     price: none\n`,
     );
   });
 
@@ -153,5 +152,123 @@ describe('fixes', () => {
       e: {},
     });
     expect(target.a.b).toBe(1);
+  });
+});
+
+describe('where pods are made by a workload', () => {
+  const text = readFileSync(new URL('../testdata/FL001.yaml', import.meta.url), 'utf8');
+  const deployment = (name: string, replicas: number) => `
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: ${name}, namespace: default}
+spec:
+  replicas: ${replicas}
+  selector: {matchLabels: {app: ${name === 'web' ? 'web' : 'client'}}}
+  template: {metadata: {labels: {app: ${name === 'web' ? 'web' : 'client'}}}}
+`;
+
+  function placementOf(written: string, from: string, to: string) {
+    const inventory = inventoryOf(parseManifests('x.yaml', written), 'default');
+    const cluster = clusterFrom(inventory, chooseProfile(inventory, {}));
+    const [asked] = answer(cluster, readQuestion(cluster, { from, to, namespace: 'default' })).outcomes;
+    const fixes = asked === undefined ? [] : fixesFor(cluster, inventory, asked.request);
+    return fixes.filter(({ title }) => /replicas|spread|run a pod|off the nodes/.test(title));
+  }
+  const [, from = '', to = ''] = /^# why (\S+) (\S+)$/m.exec(text) ?? [];
+
+  it('its template and replicas are patched, and the whole is walked as the scheduler would place it', () => {
+    expect(placementOf(`${text}${deployment('web', 1)}`, from, to)).toMatchObject([
+      {
+        title: 'run 3 replicas of deployment/default/web, one on each of 3 nodes (topologySpreadConstraints)',
+        verdictAfter: 'reached',
+        command: expect.stringMatching(
+          /^kubectl patch deployment web -n default --type merge -p '\{"spec":\{"template"/,
+        ),
+        patch: {
+          objects: [
+            {
+              object: 'deployment/default/web',
+              merge: {
+                spec: {
+                  replicas: 3,
+                  template: {
+                    spec: {
+                      topologySpreadConstraints: [
+                        {
+                          whenUnsatisfiable: 'DoNotSchedule',
+                          labelSelector: { matchLabels: { app: 'web' } },
+                        },
+                      ],
+                    },
+                  },
+                },
+              },
+            },
+          ],
+        },
+        costs: [
+          '2 pods more, and another for each node that joins',
+          "the workload's pods are made anew",
+          'it holds only while the pod of the dialled node is ready',
+        ],
+      },
+    ]);
+  });
+
+  it('nothing is offered where no replica may go', () => {
+    const tainted = text.replace(
+      /metadata: \{name: n3\}\nspec: \{/,
+      'metadata: {name: n3}\nspec: {taints: [{key: gpu, effect: NoSchedule}], ',
+    );
+    expect(tainted).not.toBe(text);
+    expect(placementOf(`${tainted}${deployment('web', 1)}`, from, to)).toEqual([]);
+  });
+
+  it('replicas that are enough are spread, and not scaled', () => {
+    const more = ['web-8', 'web-9'].map(
+      (name, at) =>
+        `
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: ${name}, namespace: default, labels: {app: web}}
+spec: {nodeName: n1, containers: [{name: main, ports: [{containerPort: 80}]}]}
+status: {phase: Running, podIP: 10.0.1.2${at}, conditions: [{type: Ready, status: "True"}]}`,
+    );
+    const [fix] = placementOf(`${text}${more.join('')}${deployment('web', 3)}`, from, to);
+    expect(fix).toMatchObject({
+      title: 'spread the pods of deployment/default/web over its nodes (topologySpreadConstraints)',
+      verdictAfter: 'reached',
+    });
+    expect(JSON.stringify(fix?.patch)).not.toContain('replicas');
+  });
+
+  it('a pod of a ReplicaSet is known by its owner references, a client kept away by its template', () => {
+    const loop = readFileSync(new URL('../testdata/FL009.yaml', import.meta.url), 'utf8');
+    const [, client = '', balancer = ''] = /^# why (\S+) (\S+)$/m.exec(loop) ?? [];
+    const owned = loop.replace(
+      'metadata: {name: near, namespace: default, labels: {app: client}}',
+      'metadata: {name: near, namespace: default, labels: {app: client, pod-template-hash: 5d8f}, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: asker-5d8f, uid: u, controller: true}]}',
+    );
+    expect(owned).not.toBe(loop);
+    expect(placementOf(owned, client, balancer)).toMatchObject([
+      {
+        title:
+          'keep the pods of deployment/default/asker off the nodes that serve (anti-affinity); default/near tried on n2',
+        patch: { objects: [{ object: 'deployment/default/asker' }] },
+        verdictAfter: 'reached',
+      },
+    ]);
+  });
+
+  it('a client of a DaemonSet is left where it is', () => {
+    const loop = readFileSync(new URL('../testdata/FL009.yaml', import.meta.url), 'utf8');
+    const [, client = '', balancer = ''] = /^# why (\S+) (\S+)$/m.exec(loop) ?? [];
+    const owned = loop.replace(
+      'metadata: {name: near, namespace: default, labels: {app: client}}',
+      'metadata: {name: near, namespace: default, labels: {app: client}, ownerReferences: [{apiVersion: apps/v1, kind: DaemonSet, name: agent, uid: u, controller: true}]}',
+    );
+    expect(placementOf(owned, client, balancer)).toEqual([]);
   });
 });

@@ -166,11 +166,14 @@ function isStrange({ keepsSource, clientNode, cluster, outcome }: Situation): bo
   return !keepsSource && !own.some(({ text }) => text === outcome.sourceSeen?.text);
 }
 
+/** What kubectl patches in place; a pod is made anew by who made it. */
+const PATCHED = /^(service|deployment|statefulset)\//;
+
 function commandFor(patch: Patch): string | undefined {
   if ('rule' in patch) return patch.rule.command;
   if (!('objects' in patch)) return undefined;
   const [only, ...more] = patch.objects;
-  if (only === undefined || more.length > 0 || !only.object.startsWith('service/')) return undefined;
+  if (only === undefined || more.length > 0 || !PATCHED.test(only.object)) return undefined;
   const [kind, namespace, name] = only.object.split('/');
   const parts = Object.keys(only.merge);
   // The status is a subresource of its own: one command writes it or the rest.

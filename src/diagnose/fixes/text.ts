@@ -7,7 +7,7 @@ export function fixesText(fixes: readonly Fix[], palette: Palette): string {
   const blocks = fixes.map(({ title, verdictAfter, costs, command }, at) => [
     `  ${at + 1}. ${title}: ${paintVerdict(palette, verdictAfter, verdictAfter)}`,
     ...(command === undefined ? [] : [`     ${palette.quiet(command)}`]),
-    ...costs.map((cost) => `     price: ${cost}`),
+    ...(costs.length === 0 ? ['none'] : costs).map((cost) => `     price: ${cost}`),
   ]);
   return `\n${[palette.strong('What helps, each tried on a copy'), ...blocks.flat()].join('\n')}\n`;
 }

@@ -28,6 +28,7 @@ import { expectedPorts } from './listeners.ts';
 import { AddressPool, type KnownNode, type KnownPod, machinesOf } from './machines.ts';
 import { plansOf } from './plans.ts';
 import { type ServiceView, viewServices } from './service-view.ts';
+import type { WorkloadObject } from './workload.ts';
 
 export { chooseProfile, givenFields, type ProfileChoice } from './choose-profile.ts';
 export type { IngressNote, IngressObject } from './ingress.ts';
@@ -40,6 +41,7 @@ export {
 } from './inventory.ts';
 export type { KnownNode, KnownPod } from './machines.ts';
 export { type Manifest, parseManifests } from './manifests.ts';
+export { type Workload, type WorkloadObject, workloadOf } from './workload.ts';
 
 /** A World, and what its parts are to Kubernetes. */
 export interface Cluster {
@@ -58,6 +60,7 @@ export interface Cluster {
   readonly cloudAddresses: ReadonlyMap<string, readonly Addr[]>;
   readonly balancerOf: ReadonlyMap<string, string>;
   readonly ingresses: readonly IngressNote[];
+  readonly workloads: readonly WorkloadObject[];
   readonly problems: readonly Problem[];
 }
 
@@ -103,6 +106,7 @@ export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Clus
     cloudAddresses: new Map(views.map(({ service, cloudAddresses }) => [keyOf(service), cloudAddresses])),
     balancerOf: balancing.balancerOf,
     ingresses: inventory.ingresses,
+    workloads: inventory.workloads,
     problems: [
       ...inventory.problems,
       ...machines.problems,

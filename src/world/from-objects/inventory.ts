@@ -23,6 +23,7 @@ import {
   readNatGateway,
 } from './kinds.ts';
 import type { FieldPath, Manifest } from './manifests.ts';
+import { isWorkload, type WorkloadObject } from './workload.ts';
 
 /** Something that was left out, or taken to be so, and where it stands. */
 export interface Problem {
@@ -49,6 +50,8 @@ export interface Inventory {
   readonly gateways: readonly NatGateway[];
   readonly hosts: readonly HostObject[];
   readonly ingresses: readonly IngressNote[];
+  /** Deployments and their like: they make pods and are none. */
+  readonly workloads: readonly WorkloadObject[];
   readonly problems: readonly Problem[];
   readonly place: PlaceOf;
 }
@@ -64,6 +67,7 @@ export interface ListedObjects {
   readonly slices: readonly EndpointSlice[];
   /** None where the server has no such kind. */
   readonly ingresses?: readonly IngressObject[];
+  readonly workloads?: readonly WorkloadObject[];
 }
 
 /** What to add to the objects of a cluster from files: profiles and what the cloud knows. */
@@ -80,7 +84,8 @@ export function inventoryOfCluster(listed: ListedObjects, manifests: Iterable<Ma
     return kind === undefined ? files.place(object, path) : `${kind}/${keyOf(object as KubeObject)}`;
   };
   const ingresses = (listed.ingresses ?? []).map((object) => ingressNote(object, namespaceOf(object)));
-  return { ...files, ...listed, ingresses: [...files.ingresses, ...ingresses], place };
+  const { workloads = [] } = listed;
+  return { ...files, ...listed, ingresses: [...files.ingresses, ...ingresses], workloads, place };
 }
 
 /**
@@ -107,6 +112,7 @@ class Sorter {
   readonly #gateways: NatGateway[] = [];
   readonly #hosts: HostObject[] = [];
   readonly #ingresses: IngressNote[] = [];
+  readonly #workloads: WorkloadObject[] = [];
 
   constructor(namespace: string) {
     this.#namespace = namespace;
@@ -133,6 +139,7 @@ class Sorter {
       gateways: this.#gateways,
       hosts: this.#hosts,
       ingresses: this.#ingresses,
+      workloads: this.#workloads,
       problems: this.#problems,
       place: (object, path) => this.#manifests.get(object)?.place(path) ?? 'somewhere',
     };
@@ -164,6 +171,7 @@ class Sorter {
   #addKubernetes(apiVersion: string, kind: string, manifest: Manifest): void {
     const read = <T extends KubeObject>(resource: Resource) => this.#decode<T>(resource, manifest);
     if (kind === 'Ingress') this.#noteIngress(manifest);
+    if (isWorkload(apiVersion, kind)) this.#noteWorkload(manifest.value as WorkloadObject);
     switch (`${apiVersion} ${kind}`) {
       case 'v1 Node':
         this.#nodes.push(read<Node>(RESOURCES.nodes));
@@ -178,6 +186,11 @@ class Sorter {
         this.#slices.push(read<EndpointSlice>(RESOURCES.endpointslices));
         return;
     }
+  }
+
+  #noteWorkload(object: WorkloadObject): void {
+    const namespace = namespaceOf(object) || this.#namespace;
+    this.#workloads.push({ ...object, metadata: { ...object.metadata, namespace } });
   }
 
   #noteIngress({ value }: Manifest): void {
