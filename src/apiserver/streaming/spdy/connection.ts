@@ -12,7 +12,7 @@ import { type HeaderBlock, HeaderCompressor, HeaderDecompressor } from './header
 /** What a stream holds before the connection is told to wait. */
 const STREAM_BUFFER_BYTES = 256 * 1024;
 const DATA_BYTES = 256 * 1024;
-/** How long a client that was told goodbye may keep the connection. */
+/** How long a client may keep the connection that has said all. */
 const LINGER_MS = 10_000;
 
 /** What a stream asks of its connection. */
@@ -126,13 +126,17 @@ export class SpdyConnection {
     carrier.once('end', () => carrier.end());
   }
 
-  /** Says goodbye after what has been written; the carrier ends once that is sent. */
-  close(): void {
+  /**
+   * Ends when the client does, who alone knows when it has read all: spdystream drops the data that it has not handled yet
+   * when a GOAWAY or the connection's end comes in. One that stays longer than `lingerMs` is told goodbye.
+   */
+  close(lingerMs = LINGER_MS): void {
     if (!this.#open) return;
-    this.#send({ type: 'GOAWAY', lastStreamId: this.#lastStreamId, status: AWAY.ok });
     this.#open = false;
-    this.#carrier.end();
-    const linger = setTimeout(() => this.#carrier.destroy(), LINGER_MS);
+    const linger = setTimeout(() => {
+      this.#send({ type: 'GOAWAY', lastStreamId: this.#lastStreamId, status: AWAY.ok });
+      this.#carrier.end(() => this.#carrier.destroy());
+    }, lingerMs);
     this.#carrier.once('close', () => clearTimeout(linger));
   }
 

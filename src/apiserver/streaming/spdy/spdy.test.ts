@@ -183,6 +183,15 @@ class Peer {
     }
   }
 
+  /** Frames that came and were not asked for. */
+  get unread(): readonly Frame[] {
+    return this.#frames;
+  }
+
+  leave(): void {
+    this.#side.end();
+  }
+
   drained(): Promise<unknown> {
     return once(this.#side, 'drain');
   }
@@ -204,6 +213,16 @@ describe('a connection', () => {
     expect(await peer.next()).toMatchObject({ type: 'DATA', fin: false, data: 'answer' });
     expect(await peer.next()).toMatchObject({ type: 'DATA', fin: true, streamId: 1 });
     peer.connection.close();
+    peer.leave();
+    await peer.connection.closed;
+    expect(peer.unread).toEqual([]);
+  });
+
+  it('says goodbye to a client that stays when all is said', async () => {
+    const peer = new Peer();
+    peer.open(1, new Map());
+    await peer.next();
+    peer.connection.close(20);
     expect(await peer.next()).toEqual({ type: 'GOAWAY', lastStreamId: 1, status: 0 });
     await peer.connection.closed;
   });
