@@ -1,3 +1,4 @@
+import type { Family } from '../ip/ip.ts';
 import type { ServicePlan } from '../proxy/proxy.ts';
 
 /** One mode's hold on the kernel: it keeps the rules of all Services and puts changes of them in place. */
@@ -10,10 +11,19 @@ export interface Backend {
   apply(): Promise<Applied>;
   /** Makes the kernel's rules as they should be, whatever they are; connections live on. Throws {@link SyncFailure}. */
   restore(): Promise<Applied>;
+  /** How many rules of iptables are ours, and how many of them the last apply or restore wrote. */
+  ruleCounts?(): readonly RuleCount[];
   /** Whether our rules still stand: a foreign flush takes them without a word. */
   intact(): Promise<boolean>;
   /** Takes all our rules, and nothing else, out of the kernel. */
   cleanup(): Promise<void>;
+}
+
+export interface RuleCount {
+  readonly family: Family;
+  readonly table: string;
+  readonly total: number;
+  readonly written: number;
 }
 
 export interface Applied {

@@ -1,3 +1,4 @@
+import type { Clock } from '../client/clock.ts';
 import type { Exec } from '../exec/exec.ts';
 import type { Log } from '../fault/log.ts';
 import type { PortPlan, ServicePlan } from '../proxy/proxy.ts';
@@ -33,21 +34,27 @@ export class ConntrackSweeper {
   readonly #exec: Exec;
   readonly #log: Log;
   readonly #metrics: ProxyMetrics;
+  readonly #clock: Clock;
 
-  constructor(exec: Exec, log: Log, metrics: ProxyMetrics) {
+  constructor(exec: Exec, log: Log, metrics: ProxyMetrics, clock: Clock) {
     this.#exec = exec;
     this.#log = log;
     this.#metrics = metrics;
+    this.#clock = clock;
   }
 
   async sweep(changes: readonly Replanned[]): Promise<void> {
     for (const family of [4, 6] as const) {
       const targets = changes.flatMap((change) => targetsOf(change, family));
-      if (targets.length > 0) await this.#sweepFamily(family, targets);
+      if (targets.length === 0) continue;
+      const began = this.#clock.now();
+      const deleted = await this.#sweepFamily(family, targets);
+      this.#metrics.conntrackSwept(family, this.#clock.now() - began, deleted);
     }
   }
 
-  async #sweepFamily(family: 4 | 6, targets: readonly UdpTarget[]): Promise<void> {
+  /** How many flows are gone. */
+  async #sweepFamily(family: 4 | 6, targets: readonly UdpTarget[]): Promise<number> {
     const base = ['-f', `ipv${family}`, '-p', 'udp'];
     const { stdout } = await this.#exec.run({ file: 'conntrack', args: ['-L', ...base] });
     const byKey = new Map(targets.map((one) => [keyOf(one.address, one.port), one]));
@@ -67,9 +74,9 @@ export class ConntrackSweeper {
       const args = ['-D', ...base, ...match, ...answerer];
       // 1: the entry has run out meanwhile.
       await this.#exec.run({ file: 'conntrack', args, accept: [0, 1] });
-      this.#metrics.conntrackDeleted();
     }
     if (stale.size > 0) this.#log.info('deleted stale UDP flows', { flows: stale.size });
+    return stale.size;
   }
 }
 

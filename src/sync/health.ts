@@ -19,34 +19,58 @@ interface HealthParts {
   readonly metrics: ProxyMetrics;
   readonly log: Log;
   readonly healthCheckHost: string | undefined;
+  /** How long a change may be on its way into the kernel. */
+  readonly lateMs: number;
 }
 
 /** The cluster autoscaler's mark on a node it is about to delete; balancers should drain it (KEP-3836). */
 const TO_BE_DELETED = 'ToBeDeletedByClusterAutoscaler';
 
-/** The proxy's own health and metrics, and for each Service with a healthCheckNodePort the answer its balancer asks for. */
+const POLICIES = ['internal', 'external'] as const;
+
+/** How long until a port that was taken is tried again. */
+const RETRY_MS = 5000;
+
+/**
+ * The proxy's own health and metrics, and for each Service with a healthCheckNodePort the answer its balancer asks for.
+ *
+ * Healthy means that rules have been in force once and no change waits for longer than its time. /livez tells of that
+ * alone, as a node that is about to go needs no new proxy; /healthz fails on such a node, too, so that balancers drain it.
+ */
 export class HealthServers {
   readonly #parts: HealthParts;
   readonly #servers: Server[] = [];
   readonly #checks = new Map<string, { readonly server: Server; check: HealthCheck }>();
+  /** The Services that have endpoints, and none here, under policy Local: by name, in which families. */
+  readonly #stuck = {
+    internal: new Map<string, readonly Family[]>(),
+    external: new Map<string, readonly Family[]>(),
+  };
   #lastSync: number | undefined;
+  /** When the oldest change came that waits for its transaction, and the oldest of the one under way. */
+  #waiting: number | undefined;
+  #underWay: number | undefined;
   #eligible = true;
+  #closed = false;
+  readonly #retries: (() => void)[] = [];
 
   constructor(parts: HealthParts) {
     this.#parts = parts;
   }
 
-  /** The ports listened on. Throws {@link Fault} FE005 where one is taken. */
+  /** The ports listened on. Throws {@link Fault} FE005 where one is taken; with `retries`, tries again for ever. */
   async listen(at: {
     readonly health?: ListenAt;
     readonly metrics?: ListenAt;
+    readonly retries?: boolean;
     readonly mode: ProxyMode;
   }): Promise<{ health?: number; metrics?: number }> {
     const { registry } = this.#parts.metrics;
-    const health = at.health && (await this.#serve(at.health, (request) => this.#health(request)));
+    const serve = at.retries ? this.#serveSomeTime : this.#serve;
+    const health = at.health && (await serve.call(this, at.health, (request) => this.#health(request)));
     const metrics =
       at.metrics &&
-      (await this.#serve(at.metrics, async (request) => {
+      (await serve.call(this, at.metrics, async (request) => {
         if (request.url === '/metrics') return { body: await registry.metrics(), type: registry.contentType };
         return request.url === '/proxyMode' ? { body: at.mode } : { code: 404, body: 'not found' };
       }));
@@ -58,24 +82,48 @@ export class HealthServers {
     this.#eligible = node?.metadata?.deletionTimestamp === undefined && !doomed;
   }
 
-  /** Rules are in force; `changes` are the Services whose plan is new. */
-  synced(
-    plans: Iterable<ServicePlan>,
-    changes: readonly { readonly name: string; readonly plan: ServicePlan | undefined }[],
-  ): void {
+  /** Something has changed that the kernel does not have. */
+  queued(): void {
+    this.#waiting ??= this.#parts.clock.now();
+  }
+
+  /** What has been queued is on its way. */
+  began(): void {
+    this.#underWay ??= this.#waiting;
+    this.#waiting = undefined;
+  }
+
+  /** What was on its way is in force; `changes` are the Services whose plan is new. */
+  synced(changes: readonly { readonly name: string; readonly plan: ServicePlan | undefined }[]): void {
     this.#lastSync = this.#parts.clock.now();
-    for (const { name, plan } of changes) this.#check(name, plan?.healthCheck);
-    let [internal, external] = [0, 0];
-    for (const { ports } of plans) {
-      const stuck = ports.filter((port) => port.anyEndpoints && port.local.length === 0);
-      if (stuck.some((port) => port.internal === 'Local')) internal++;
-      if (stuck.some((port) => port.external === 'Local')) external++;
+    this.#underWay = undefined;
+    for (const { name, plan } of changes) {
+      this.#check(name, plan?.healthCheck);
+      const stuck = plan?.ports.filter((port) => port.anyEndpoints && port.local.length === 0) ?? [];
+      for (const policy of POLICIES) {
+        const families = stuck.filter((port) => port[policy] === 'Local').map(({ family }) => family);
+        if (families.length === 0) this.#stuck[policy].delete(name);
+        else this.#stuck[policy].set(name, families);
+      }
     }
-    this.#parts.metrics.noLocalEndpoints('internal', internal);
-    this.#parts.metrics.noLocalEndpoints('external', external);
+    for (const policy of POLICIES) {
+      const all = [...this.#stuck[policy].values()];
+      for (const family of [4, 6] as const) {
+        const services = all.filter((families) => families.includes(family)).length;
+        this.#parts.metrics.noLocalEndpoints(policy, family, services);
+      }
+    }
+  }
+
+  get #healthy(): boolean {
+    const { clock, lateMs } = this.#parts;
+    const oldest = this.#underWay ?? this.#waiting;
+    return this.#lastSync !== undefined && (oldest === undefined || clock.now() - oldest < lateMs);
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
+    for (const cancel of this.#retries) cancel();
     const servers = [...this.#servers, ...Array.from(this.#checks.values(), (one) => one.server)];
     this.#checks.clear();
     await Promise.all(servers.map(closed));
@@ -87,11 +135,13 @@ export class HealthServers {
     if (request.url !== '/livez' && request.url !== '/healthz' && request.url !== '/readyz') {
       return { code: 404, body: 'not found' };
     }
-    const ok = this.#lastSync !== undefined && (path === 'livez' || this.#eligible);
+    const ok = this.#healthy && (path === 'livez' || this.#eligible);
     const code = ok ? 200 : 503;
     metrics.answered(path, code);
+    // kube-proxy says "now" while all is well, whenever it last had something to do.
+    const updated = ok ? clock.now() : this.#lastSync;
     const body = {
-      lastUpdated: this.#lastSync === undefined ? null : new Date(this.#lastSync).toISOString(),
+      lastUpdated: updated === undefined ? null : new Date(updated).toISOString(),
       currentTime: new Date(clock.now()).toISOString(),
       ...(path === 'healthz' ? { nodeEligible: this.#eligible } : {}),
     };
@@ -115,9 +165,10 @@ export class HealthServers {
     const server = createServer(({ socket }, response) => {
       const localEndpoints = this.#checks.get(service)?.check.localEndpoints[familyAt(socket)] ?? 0;
       const [namespace, name] = service.split('/');
-      const body = { service: { namespace, name }, localEndpoints, serviceProxyHealthy: true };
+      const healthy = this.#healthy;
+      const body = { service: { namespace, name }, localEndpoints, serviceProxyHealthy: healthy };
       answer(response, {
-        code: localEndpoints > 0 ? 200 : 503,
+        code: localEndpoints > 0 && healthy ? 200 : 503,
         body: JSON.stringify(body),
         type: 'application/json',
         headers: { 'X-Load-Balancing-Endpoint-Weight': String(localEndpoints) },
@@ -133,10 +184,20 @@ export class HealthServers {
     this.#checks.set(service, { server, check });
   }
 
-  async #serve(
-    at: ListenAt,
-    respond: (request: IncomingMessage) => Answer | Promise<Answer>,
-  ): Promise<number> {
+  /** Serves the port now or, where it is taken, as soon as it is free; no port is told then. */
+  async #serveSomeTime(at: ListenAt, respond: Respond): Promise<number | undefined> {
+    const { clock, log } = this.#parts;
+    try {
+      return await this.#serve(at, respond);
+    } catch (error) {
+      if (this.#closed) return undefined;
+      log.error('a server does not listen yet; trying again', errorFields(error));
+      this.#retries.push(clock.after(RETRY_MS, () => void this.#serveSomeTime(at, respond)));
+      return undefined;
+    }
+  }
+
+  async #serve(at: ListenAt, respond: Respond): Promise<number | undefined> {
     const server = createServer(async (request, response) => {
       try {
         answer(response, await respond(request));
@@ -163,6 +224,8 @@ function familyAt({ localAddress = '' }: Socket): Family {
   return localAddress.includes('.') ? 4 : 6;
 }
 
+type Respond = (request: IncomingMessage) => Answer | Promise<Answer>;
+
 interface Answer {
   readonly code?: number;
   readonly body: string;
@@ -175,7 +238,8 @@ function answer(
   { code = 200, body, type = 'text/plain', headers = {} }: Answer,
 ): void {
   const length = String(Buffer.byteLength(body));
-  response.writeHead(code, { ...headers, 'content-type': type, 'content-length': length }).end(body);
+  const always = { 'content-type': type, 'content-length': length, 'x-content-type-options': 'nosniff' };
+  response.writeHead(code, { ...headers, ...always }).end(body);
 }
 
 function closed(server: Server): Promise<void> {

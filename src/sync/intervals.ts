@@ -10,6 +10,8 @@ export interface SyncIntervals {
   readonly canaryMs: number;
   /** How long after a failed attempt the next one comes. */
   readonly retryMs: number;
+  /** A change that is not in force by then makes the proxy unhealthy: with kube-proxy twice the syncPeriod. */
+  readonly lateMs: number;
 }
 
 /** A change is so cheap that none needs to wait, and to compare everything so dear that an hour will do, as upstream's. */
@@ -19,6 +21,7 @@ export const DEFAULT_INTERVALS: SyncIntervals = {
   fullMs: 3_600_000,
   canaryMs: 10_000,
   retryMs: 1_000,
+  lateMs: 60_000,
 };
 
 /** What is due although nothing has changed. */

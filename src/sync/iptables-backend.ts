@@ -1,7 +1,7 @@
 import type { Exec } from '../exec/exec.ts';
 import { differenceOfIptables, IptablesTable, type IptablesTransaction } from '../netfilter/netfilter.ts';
 import { IptablesLedger, type NodeFacts, type ProxyConfig, type ServicePlan } from '../proxy/proxy.ts';
-import { type Applied, appliedText, type Backend, SyncFailure } from './backend.ts';
+import { type Applied, appliedText, type Backend, type RuleCount, SyncFailure } from './backend.ts';
 import { IptablesTool, restoreTexts, withoutRules } from './iptables-tool.ts';
 
 const CANARY_TABLES = ['mangle', 'filter', 'nat'] as const;
@@ -12,6 +12,8 @@ export class IptablesBackend implements Backend {
   readonly #tool: IptablesTool;
   readonly #ledgers: readonly IptablesLedger[];
   readonly #localhost: boolean;
+  /** How many rules the last transaction wrote, by family and table. */
+  readonly #written = new Map<string, number>();
 
   constructor(exec: Exec, node: NodeFacts, config: ProxyConfig) {
     this.#exec = exec;
@@ -52,6 +54,17 @@ export class IptablesBackend implements Backend {
     return appliedText(done.join(''));
   }
 
+  ruleCounts(): readonly RuleCount[] {
+    return this.#ledgers.flatMap((ledger) =>
+      Array.from(ledger.ruleCounts(), ([table, total]) => ({
+        family: ledger.family,
+        table,
+        total,
+        written: this.#written.get(`${ledger.family} ${table}`) ?? 0,
+      })),
+    );
+  }
+
   async intact(): Promise<boolean> {
     for (const { family } of this.#ledgers) {
       for (const table of CANARY_TABLES) {
@@ -79,6 +92,10 @@ export class IptablesBackend implements Backend {
       throw new SyncFailure(texts.join(''), error);
     }
     ledger.settle();
+    for (const { table, changes } of transactions) {
+      const written = changes.filter(({ kind }) => kind === 'AppendRule' || kind === 'InsertRule').length;
+      this.#written.set(`${ledger.family} ${table}`, written);
+    }
     return texts.join('');
   }
 }

@@ -6,7 +6,7 @@ import {
   type ServicePlan,
   serviceOfSlice,
 } from '../proxy/proxy.ts';
-import type { ProxyMetrics } from './metrics.ts';
+import type { ProxyMetrics, Trigger } from './metrics.ts';
 
 /** The slice controller's note of when the change began that a slice tells of. */
 const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';
@@ -28,7 +28,7 @@ export class Planner {
   readonly #slices = new Map<string, Map<string, EndpointSlice>>();
   readonly #plans = new Map<string, ServicePlan>();
   readonly #dirty = new Set<string>();
-  #triggers: number[] = [];
+  #triggers: Trigger[] = [];
 
   /** @param changed is called whenever a plan may have to be made anew */
   constructor(metrics: ProxyMetrics, changed: () => void) {
@@ -54,7 +54,7 @@ export class Planner {
     const mine = this.#slices.get(service) ?? new Map<string, EndpointSlice>();
     this.#slices.set(service, mine.set(keyOf(slice), slice));
     const at = Date.parse(slice.metadata?.annotations?.[TRIGGER_TIME] ?? '');
-    if (!Number.isNaN(at)) this.#triggers.push(at);
+    if (!Number.isNaN(at)) this.#triggers.push({ at, family: slice.addressType === 'IPv6' ? 6 : 4 });
     this.#endpointsChanged(service);
   }
 
@@ -87,15 +87,11 @@ export class Planner {
     });
   }
 
-  /** The trigger times of the changes that the last {@link replan} took up, in milliseconds since 1970. */
-  takeTriggers(): readonly number[] {
+  /** When the changes began that the last {@link replan} took up. */
+  takeTriggers(): readonly Trigger[] {
     const triggers = this.#triggers;
     this.#triggers = [];
     return triggers;
-  }
-
-  plans(): IterableIterator<ServicePlan> {
-    return this.#plans.values();
   }
 
   #endpointsChanged(service: string): void {

@@ -3,12 +3,13 @@ import { sleep } from '../client/clock.ts';
 import type { EventRecorder } from '../client/event-recorder.ts';
 import type { Exec } from '../exec/exec.ts';
 import { errorFields, type Log } from '../fault/log.ts';
+import type { Family } from '../ip/ip.ts';
 import type { NodeFacts } from '../proxy/proxy.ts';
 import { type Applied, type Backend, SyncFailure } from './backend.ts';
 import { ConntrackSweeper } from './conntrack.ts';
 import type { HealthServers } from './health.ts';
 import { type SyncIntervals, SyncSchedule } from './intervals.ts';
-import type { ProxyMetrics } from './metrics.ts';
+import type { ProxyMetrics, Trigger } from './metrics.ts';
 import { sameFacts } from './node-facts.ts';
 import type { Planner, Replanned } from './planner.ts';
 
@@ -40,17 +41,22 @@ export class Reconciler {
   /** What was left out last time, by Service: an Event tells of a problem once. */
   readonly #leftOut = new Map<string, string>();
   readonly #schedule: SyncSchedule;
+  /** What has been planned and is not in force yet, by Service. */
+  readonly #unsettled = new Map<string, Replanned>();
+  #triggers: readonly Trigger[] = [];
   #node: NodeFacts | undefined;
+  #families: readonly Family[] = [];
   #backend: Backend | undefined;
   #whole = true;
   #awake = Promise.withResolvers<void>();
+  #isAwake = false;
   /** Sweeps follow one another, and keep no change waiting. */
   #sweeping: Promise<void> = Promise.resolve();
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts;
     this.#schedule = new SyncSchedule(parts.intervals, parts.clock.now());
-    this.#conntrack = new ConntrackSweeper(parts.exec, parts.log, parts.metrics);
+    this.#conntrack = new ConntrackSweeper(parts.exec, parts.log, parts.metrics, parts.clock);
     this.synced = this.#firstSync.promise;
     // Nobody need wait for it.
     this.synced.catch(() => undefined);
@@ -58,6 +64,11 @@ export class Reconciler {
 
   /** Something has changed. */
   wake(): void {
+    if (this.#isAwake) return;
+    this.#isAwake = true;
+    const { health, metrics, clock } = this.#parts;
+    health.queued();
+    metrics.queued(clock.now(), this.#families);
     this.#awake.resolve();
   }
 
@@ -65,6 +76,7 @@ export class Reconciler {
   nodeIs(node: NodeFacts): void {
     if (node.ips.length === 0 || sameFacts(this.#node, node)) return;
     this.#node = node;
+    this.#families = [...new Set(node.ips.map(({ family }) => family))];
     this.#backend = undefined;
     this.#parts.planner.everythingChanged();
     this.wake();
@@ -83,6 +95,7 @@ export class Reconciler {
       if (signal.aborted) break;
       await sleep(clock, this.#schedule.untilChange(clock.now()), signal);
       this.#awake = Promise.withResolvers<void>();
+      this.#isAwake = false;
       await this.#sync();
     }
     await this.#sweeping;
@@ -125,7 +138,7 @@ export class Reconciler {
   }
 
   async #sync(): Promise<void> {
-    const { planner, metrics, clock, log } = this.#parts;
+    const { planner, metrics, health, clock, log } = this.#parts;
     const started = clock.now();
     this.#schedule.began(started, this.#whole);
     const node = this.#node;
@@ -136,41 +149,58 @@ export class Reconciler {
       planner.everythingChanged();
     }
     const backend = this.#backend;
-    const triggers = planner.takeTriggers();
-    const changes = planner.replan(node);
-    for (const change of changes) backend.replace(change.name, change.plan);
-    for (const change of changes) this.#report(backend, change);
+    this.#triggers = [...this.#triggers, ...planner.takeTriggers()];
+    this.#take(planner.replan(node), backend);
     const whole = this.#whole;
+    health.began();
     try {
       const applied = whole ? await backend.restore() : await this.#applyOrRestore(backend);
       this.#whole = false;
-      this.#told(applied, changes.length, whole, started);
+      this.#told(applied, this.#unsettled.size, whole, started);
     } catch (error) {
-      this.#refused(error);
+      this.#refused(error, whole);
       this.#whole = true;
       this.#retryLater();
       return;
     }
-    metrics.synced(clock.now(), clock.now() - started, whole, triggers);
-    this.#parts.health.synced(planner.plans(), changes);
+    const changes = [...this.#unsettled.values()];
+    const [now, triggers, families] = [clock.now(), this.#triggers, this.#families];
+    this.#unsettled.clear();
+    this.#triggers = [];
+    metrics.synced({ now, tookMs: now - started, whole, triggers, families });
+    metrics.rules(backend.ruleCounts?.() ?? []);
+    health.synced(changes);
     this.#firstSync.resolve();
     this.#sweeping = this.#sweeping
       .then(() => this.#conntrack.sweep(changes))
       .catch((error) => log.warn('conntrack was not swept', errorFields(error)));
   }
 
+  /** A change that was refused with another before it is one change: from what is in force to what shall be. */
+  #take(changes: readonly Replanned[], backend: Backend): void {
+    for (const change of changes) backend.replace(change.name, change.plan);
+    for (const change of changes) {
+      this.#report(backend, change);
+      const earlier = this.#unsettled.get(change.name);
+      this.#unsettled.set(
+        change.name,
+        earlier === undefined ? change : { ...change, before: earlier.before },
+      );
+    }
+  }
+
   async #applyOrRestore(backend: Backend): Promise<Applied> {
     try {
       return await backend.apply();
     } catch (error) {
-      this.#refused(error);
+      this.#refused(error, false);
       return await backend.restore();
     }
   }
 
-  #refused(error: unknown): void {
+  #refused(error: unknown, whole: boolean): void {
     const { log, metrics } = this.#parts;
-    metrics.syncFailed();
+    metrics.syncFailed(this.#families, whole);
     const transaction = error instanceof SyncFailure ? error.transaction : '';
     log.error('the kernel refused our rules', {
       ...errorFields(error),

@@ -65,6 +65,8 @@ export interface ProxyListen {
   readonly health?: ListenAt;
   /** /metrics and /proxyMode; kube-proxy's is 127.0.0.1:10249. No server if undefined. */
   readonly metrics?: ListenAt;
+  /** A port that is taken is tried again until it is free, instead of ending the proxy. */
+  readonly retries?: boolean;
   /** The address healthCheckNodePort servers listen on; every one unless said. */
   readonly healthCheckHost?: string;
 }
@@ -91,7 +93,9 @@ export function runProxy(options: ProxyOptions): RunningProxy {
     log,
     fieldSelector: `metadata.name=${options.nodeName}`,
   });
-  const health = new HealthServers({ clock, metrics, log, healthCheckHost: listen.healthCheckHost });
+  const intervals = { ...DEFAULT_INTERVALS, ...options.intervals };
+  const { lateMs } = intervals;
+  const health = new HealthServers({ clock, metrics, log, healthCheckHost: listen.healthCheckHost, lateMs });
   const relay = mode === 'nftables' ? new NetlinkRelay(exec, log) : undefined;
   const reconciler = new Reconciler({
     planner,
@@ -102,7 +106,7 @@ export function runProxy(options: ProxyOptions): RunningProxy {
     signal,
     exec,
     events: new EventRecorder({ client, component: 'fairlead-proxy', host: options.nodeName, log, clock }),
-    intervals: { ...DEFAULT_INTERVALS, ...options.intervals },
+    intervals,
     makeBackend: (node) => makeBackend(mode, exec, node, config, { ipvs: options.ipvs, relay }),
   });
   subscribe();

@@ -196,7 +196,7 @@ describe.each(['nftables', 'iptables', 'ipvs'] as const)('%s', (mode) => {
     expect((await get('health', '/livez')).code).toBe(200);
     expect((await get('metrics', '/proxyMode')).text).toBe(mode);
     const { text } = await get('metrics', '/metrics');
-    expect(text).toMatch(/kubeproxy_sync_proxy_rules_duration_seconds_count [1-9]/);
+    expect(text).toMatch(/kubeproxy_sync_proxy_rules_duration_seconds_count\{ip_family="IPv4"\} [1-9]/);
     expect(text).toMatch(/kubeproxy_sync_proxy_rules_service_changes_pending 0/);
   });
 

@@ -51,12 +51,21 @@ const saved = async () => (await cage.exec().run({ file: 'iptables-save', args: 
 const theirs = async () => (await saved()).filter((line) => line.startsWith('-A') && !line.includes('KUBE-'));
 const comments = async () => (await saved()).filter((line) => line.includes('default/s7 ->')).length;
 
+/** The rules of the table nat. */
+function natRules(lines: readonly string[]): readonly string[] {
+  const from = lines.indexOf('*nat');
+  return lines.slice(from, lines.indexOf('COMMIT', from)).filter((line) => line.startsWith('-A'));
+}
+
 it('loads them all, finds them again, and touches nothing of the others', async () => {
   const before = await theirs();
   const backend = backendWith(MANY);
   await backend.restore();
   expect((await saved()).filter((line) => line.startsWith(':KUBE-SEP-'))).toHaveLength(MANY * ENDPOINTS);
   expect(await theirs()).toEqual(before);
+  const counted = backend.ruleCounts().find(({ table }) => table === 'nat');
+  const ours = natRules(await saved()).filter((line) => line.includes('KUBE-')).length;
+  expect(counted).toEqual({ family: 4, table: 'nat', total: ours, written: ours });
   // A daemon that starts anew finds all as it would write it.
   expect((await backendWith(MANY).restore()).changed).toBe(false);
 });

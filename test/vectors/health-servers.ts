@@ -3,6 +3,7 @@ import { text } from 'node:stream/consumers';
 import { SYSTEM_CLOCK } from '../../src/client/clock.ts';
 import { lineLog } from '../../src/fault/log.ts';
 import { HealthServers } from '../../src/sync/health.ts';
+import { DEFAULT_INTERVALS } from '../../src/sync/intervals.ts';
 import { ProxyMetrics } from '../../src/sync/metrics.ts';
 import type { Checked } from './health.ts';
 
@@ -12,11 +13,14 @@ const log = lineLog(
   () => new Date(),
 );
 const metrics = new ProxyMetrics('nftables');
-const servers = new HealthServers({ clock: SYSTEM_CLOCK, metrics, log, healthCheckHost: undefined });
+const servers = new HealthServers({
+  clock: SYSTEM_CLOCK,
+  metrics,
+  log,
+  healthCheckHost: undefined,
+  lateMs: DEFAULT_INTERVALS.lateMs,
+});
 const plans = checked.map((one) => ({ ...one, ports: [] }));
-servers.synced(
-  plans,
-  plans.map((plan) => ({ name: plan.name, plan })),
-);
+servers.synced(plans.map((plan) => ({ name: plan.name, plan })));
 await Promise.all(checked.map(({ healthCheck }) => fetch(`http://127.0.0.1:${healthCheck.port}/`)));
 process.stdout.write('answering\n');

@@ -82,7 +82,6 @@ export function readKubeProxyConfiguration(
 const WITHOUT_EFFECT: readonly string[] = [
   'featureGates',
   'logging',
-  'bindAddressHardFail',
   'enableProfiling',
   'showHiddenMetricsForVersion',
   'configSyncPeriod',
@@ -153,7 +152,7 @@ function intervalsOf(own: FieldReader): Partial<SyncIntervals> {
   if (fullMs && minMs && minMs > fullMs) {
     throw own.fault('minSyncPeriod', 'is longer than syncPeriod', 'write the shorter one here');
   }
-  return { ...(fullMs ? { fullMs } : {}), ...(minMs ? { minMs } : {}) };
+  return { ...(fullMs ? { fullMs, lateMs: 2 * fullMs } : {}), ...(minMs ? { minMs } : {}) };
 }
 
 /** Without a word on them, kube-proxy's defaults; what is 0 stays as the kernel has it. */
@@ -206,6 +205,7 @@ function listenOf(fields: FieldReader, bound: Addr | undefined): ProxyListen {
   const at = (name: string, host: string, port: number) =>
     fields.parsed(name, (text) => listenAt(text, port)) ?? { host, port };
   return {
+    retries: fields.flag('bindAddressHardFail') !== true,
     health: at('healthzBindAddress', every, 10256),
     metrics: at('metricsBindAddress', loopback, 10249),
   };

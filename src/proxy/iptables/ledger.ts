@@ -37,6 +37,8 @@ export class IptablesLedger {
   readonly #frame: readonly IptablesTable[];
   readonly #plans = new Map<string, ServicePlan>();
   readonly #fragments = new Map<string, IptablesFragment>();
+  /** The rules that the fragments add to each table. */
+  readonly #added = new Map<IptablesTableName, number>();
   #endpoints = 0;
   /** The names of the Services in order, so that a restart finds the rules in the order it would write them. */
   #sorted: readonly string[] | undefined;
@@ -88,6 +90,10 @@ export class IptablesLedger {
     if ((before === undefined) !== (after === undefined)) this.#sorted = undefined;
     if (after === undefined) this.#fragments.delete(service);
     else this.#fragments.set(service, after);
+    for (const table of ['filter', 'nat'] as const) {
+      const added = this.#added.get(table) ?? 0;
+      this.#added.set(table, added + rulesOf(after, table) - rulesOf(before, table));
+    }
   }
 
   /** The addresses and ports of a Service that another one has: of two rules for one, the first counts. */
@@ -112,6 +118,16 @@ export class IptablesLedger {
     };
     return (['filter', 'nat'] as const).map((table) =>
       differenceOfIptables(changed(table, 'before'), changed(table, 'after')),
+    );
+  }
+
+  /** How many rules each table holds, without a walk over all of them. */
+  ruleCounts(): ReadonlyMap<IptablesTableName, number> {
+    return new Map(
+      this.#frame.map((table) => [
+        table.name,
+        rulesIn(table.chains.values()) + (this.#added.get(table.name) ?? 0),
+      ]),
     );
   }
 
@@ -144,6 +160,19 @@ export class IptablesLedger {
     for (const name of this.#sorted) rules.push(...(this.#fragments.get(name)?.shared.get(shared) ?? []));
     return [...rules, ...frame];
   }
+}
+
+const rulesIn = (chains: Iterable<IptablesChain>): number => {
+  let count = 0;
+  for (const { rules } of chains) count += rules.length;
+  return count;
+};
+
+function rulesOf(fragment: IptablesFragment | undefined, table: 'filter' | 'nat'): number {
+  if (fragment === undefined) return 0;
+  let count = table === 'nat' ? rulesIn(fragment.chains) : 0;
+  for (const [shared, rules] of fragment.shared) if (shared.startsWith(table)) count += rules.length;
+  return count;
 }
 
 const textsOf = (rules: readonly IptablesRule[] | undefined): string =>
