@@ -13,9 +13,13 @@ import { batch, realise } from '../src/lab/realise.ts';
 import { defaultCache, openImage } from '../src/lab/vm/image.ts';
 import { chooseKernel, featuresOf } from '../src/lab/vm/kernel.ts';
 import { openVm, type Vm } from '../src/lab/vm/vm.ts';
+import { walk } from '../src/trace/trace.ts';
 import { buildCluster } from '../src/world/build.ts';
 import { defaultNodes, type PodFacts } from '../src/world/facts.ts';
+import { readDump, withNodes } from '../src/world/from-nodes/from-nodes.ts';
 import { profileOf } from '../src/world/profile.ts';
+import { collect } from './nodes/collecting.ts';
+import { exampleCluster, inWords, questionsOf } from './nodes/example.ts';
 
 /** The kernel's package is fetched once in a machine's life. */
 const FETCHING = 600_000;
@@ -97,6 +101,27 @@ describe('a guest', () => {
     }
     expect((await next.exec().run({ file: 'ipset', args: ['list', '-n'] })).stdout).toBe('');
     await next.close();
+  });
+
+  it('prints what IPVS has loaded, and what it prints is walked as it goes', async () => {
+    const cluster = exampleCluster({ proxyMode: 'ipvs', network: 'vpc' });
+    const cage = await vm.openCage();
+    await realise(cluster.world, cage);
+    await startListeners(cluster.world, cage);
+    const byHand = 'iptables -A INPUT -p tcp --dport 30080 -j REJECT --reject-with tcp-reset';
+    await cage.exec('n2').run({ file: 'sh', args: ['-c', byHand] });
+    const folders = await collect(cluster.world, cage, { only: ['n2'] });
+    expect(folders[0]?.files.get('ipvsadm.txt')).toContain('-A -t 10.247.0.10:80 -s rr');
+    expect(folders[0]?.files.get('ipset.txt')).toContain('create KUBE-CLUSTER-IP');
+    const { world } = withNodes(cluster, folders.map(readDump));
+    const asked = questionsOf(cluster).filter(({ from }) => ['default/far', 'n1', 'external'].includes(from));
+    const changed = asked.filter(
+      (question) => inWords(walk(world, question)) !== inWords(walk(cluster.world, question)),
+    );
+    expect([...new Set(changed.map(({ to }) => to.text))].sort()).toEqual(['100.64.1.2', '192.168.0.12']);
+    const { mismatches, unknowns } = await prove(world, cage, asked);
+    expect({ mismatches, unknowns }).toEqual({ mismatches: [], unknowns: [] });
+    await cage.close();
   });
 
   it.each(['tunnel', 'vpc'] as const)(

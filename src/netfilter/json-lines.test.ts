@@ -21,18 +21,26 @@ describe('itemLines', () => {
 });
 
 describe('lineOfSyntaxError', () => {
-  it('names the line, also of a text that merely ends', () => {
-    for (const [text, line] of [
-      ['[\n {"a": 1},\n {"b" 2}\n]', 3],
-      ['[\n {"a": 1},\n', 2],
-      ['', 1],
-    ] as const) {
-      try {
-        JSON.parse(text);
-        expect.unreachable(text);
-      } catch (error) {
-        expect(lineOfSyntaxError(text, error), text).toBe(line);
-      }
-    }
+  it.each<[string, number]>([
+    ['[\n {"a": 1},\n {"b" 2}\n]', 3],
+    ['[\n {"a": 1},\n', 2],
+    ['[\n {"a": 1},\n Cannot open netlink\n]', 3],
+    ['[{"a": 1}\n,\n{"a": "b]\n', 3],
+    ['[1\n2]', 2],
+    ['[]\n}', 2],
+    ['', 1],
+  ])('of %j is %i', (text, line) => {
+    expect(() => JSON.parse(text)).toThrow(SyntaxError);
+    expect(lineOfSyntaxError(text)).toBe(line);
+  });
+
+  it('is the last one of whatever was cut off, and of nothing else', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), fc.nat(), (value, at) => {
+        const text = JSON.stringify([value], null, 1);
+        const cut = text.slice(0, at % text.length);
+        expect(lineOfSyntaxError(cut)).toBe(cut.trimEnd().split('\n').length);
+      }),
+    );
   });
 });

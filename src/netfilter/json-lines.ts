@@ -36,12 +36,51 @@ function endOfString(text: string, start: number): number {
   return at;
 }
 
-/** The line at which a text stops being JSON, by what JSON.parse says of it; the last one where it merely ends. */
-export function lineOfSyntaxError(text: string, error: unknown): number {
-  const message = error instanceof Error ? error.message : '';
-  const [, line] = /\bline (\d+)/.exec(message) ?? [];
-  if (line !== undefined) return Number(line);
-  const [, position] = /\bposition (\d+)/.exec(message) ?? [];
-  const before = text.slice(0, position === undefined ? text.length : Number(position)).trimEnd();
-  return before.split('\n').length;
+const TOKEN = /\s*(?:([{}[\],:])|"(?:[^"\\\n]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)/y;
+
+/** What may come next, as a word of the grammar in RFC 8259. */
+type Next = 'value' | 'value or end' | 'name' | 'name or end' | 'colon' | 'comma or end' | 'nothing';
+
+/** The line at which a text stops being JSON; the last one where it merely ends. JSON.parse does not always say. */
+export function lineOfSyntaxError(text: string): number {
+  const lineAt = (at: number) => text.slice(0, at).trimEnd().split('\n').length;
+  const open: string[] = [];
+  let next: Next = 'value';
+  let at = 0;
+  while (next !== 'nothing') {
+    TOKEN.lastIndex = at;
+    const found = TOKEN.exec(text);
+    const after: Next | undefined =
+      found === null ? undefined : following(found[1] ?? 'value', found[0].trim(), next, open);
+    if (after === undefined) break;
+    next = after;
+    at = TOKEN.lastIndex;
+  }
+  const rest = text.slice(at).search(/\S/);
+  return rest < 0 ? lineAt(text.length) : lineAt(at + rest + 1);
+}
+
+/** What may follow a token; `undefined` if it may not stand there. `open` holds the lists and maps around it. */
+function following(token: string, text: string, next: Next, open: string[]): Next | undefined {
+  const ended = (): Next => (open.length === 0 ? 'nothing' : 'comma or end');
+  const isEmptyEnd = next === (token === '}' ? 'name or end' : 'value or end');
+  switch (token) {
+    case '{':
+    case '[':
+      if (!next.startsWith('value')) return undefined;
+      open.push(token);
+      return token === '{' ? 'name or end' : 'value or end';
+    case '}':
+    case ']':
+      if (open.pop() !== (token === '}' ? '{' : '[')) return undefined;
+      return next === 'comma or end' || isEmptyEnd ? ended() : undefined;
+    case ',':
+      if (next !== 'comma or end') return undefined;
+      return open.at(-1) === '{' ? 'name' : 'value';
+    case ':':
+      return next === 'colon' ? 'value' : undefined;
+    default:
+      if (next.startsWith('name')) return text.startsWith('"') ? 'colon' : undefined;
+      return next.startsWith('value') ? ended() : undefined;
+  }
 }

@@ -5,10 +5,14 @@ import { hostOf, hostsOf, type World } from '../../src/world/world.ts';
 
 const FOLDER = '/run/fairlead/nodes';
 
-/** What each node prints, and with `pods` what its pods' namespaces do. */
-export async function collect(world: World, cage: Cage, pods: boolean): Promise<DumpFolder[]> {
+/** What each node prints, or those that are named, and with `pods` what their pods' namespaces do. */
+export async function collect(
+  world: World,
+  cage: Cage,
+  { pods = false, only }: { readonly pods?: boolean; readonly only?: readonly string[] } = {},
+): Promise<DumpFolder[]> {
   await cage.exec().run({ file: 'rm', args: ['-rf', FOLDER] });
-  const nodes = hostsOf(world, 'node').map(({ name }) => name);
+  const nodes = only ?? hostsOf(world, 'node').map(({ name }) => name);
   await Promise.all(
     nodes.map(async (name) => {
       const spaces = pods ? podsOf(world, name).map((netns) => `${netns}=/run/netns/${netns}`) : [];

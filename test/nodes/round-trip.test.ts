@@ -68,7 +68,7 @@ describe.each([
   afterAll(() => cage.close());
 
   const reread = async (): Promise<Cluster> =>
-    withNodes(cluster, (await collect(cluster.world, cage, pods)).map(readDump));
+    withNodes(cluster, (await collect(cluster.world, cage, { pods })).map(readDump));
 
   /** What the walk foretells and what the kernel does, where they differ. */
   const differences = async (world: World) => {

@@ -48,7 +48,7 @@ function itemsOf(text: string, file: string | undefined): JsonObject[] {
   try {
     return asArray(asObject(JSON.parse(text)).nftables).map(asObject);
   } catch (error) {
-    const where = file === undefined ? 'this' : `${file}:${lineOfSyntaxError(text, error)}: this`;
+    const where = file === undefined ? 'this' : `${file}:${lineOfSyntaxError(text)}: this`;
     throw new Fault('FE006', `${where} is not what nft -j prints: ${error}`, 'pass nft -j list ruleset', {
       cause: error,
     });

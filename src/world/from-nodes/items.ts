@@ -113,9 +113,10 @@ function listOf(at: string, text: string): readonly unknown[] {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const isCut = error instanceof Error && /end of|unterminated/i.test(error.message);
-    const what = isCut ? 'the file is cut off' : `this is no JSON (${(error as Error).message})`;
-    throw new Fault('FE006', `${at}:${lineOfSyntaxError(text, error)}: ${what}`, AGAIN, { cause: error });
+    // What a tool complains of instead has no list around it.
+    const isCut = !/[\]}]\s*$/.test(text);
+    const what = isCut ? 'the file is cut off' : 'this is no JSON';
+    throw new Fault('FE006', `${at}:${lineOfSyntaxError(text)}: ${what}`, AGAIN, { cause: error });
   }
   if (Array.isArray(value)) return value;
   throw new Fault('FE006', `${at}:1: this is no list`, AGAIN);
