@@ -48,6 +48,14 @@ export async function withProof<T>(
   questions: readonly Question[],
   show: (comparison: Comparison) => T,
 ): Promise<T> {
+  const wrong = cluster.problems.find(({ isContradiction }) => isContradiction === true);
+  if (wrong !== undefined) {
+    throw new Fault(
+      'FE011',
+      `${wrong.place}: ${wrong.message}`,
+      'correct it: what is proven has to be whole',
+    );
+  }
   const { serviceProxy } = cluster.profile;
   if (serviceProxy !== KUBE_PROXY) {
     const what = `${serviceProxy} forwards Services here, which cannot be built`;

@@ -74,3 +74,18 @@ it('one connection is proven, and its exit code says whether it is reached', asy
   expect(dropped.code, dropped.stderr).toBe(2);
   expect(dropped.stdout).toContain('observed: timeout, as foretold');
 });
+
+it.each([
+  ['a pod on a node that is not there', 'nodeName: n1', 'nodeName: n7', "is on the unknown node 'n7'"],
+  ['two machines with one address', 'address: 192.168.0.12', 'address: 192.168.0.11', '192.168.0.11'],
+  ['node ranges that overlap', 'podCIDR: 172.16.2.0/24', 'podCIDR: 172.16.0.0/16', 'overlaps'],
+])('%s is refused before anything is built', async (_, right, wrong, reason) => {
+  const file = join(folder, 'wrong.yaml');
+  writeFileSync(file, TWO_NODES.replace(right, wrong));
+  const args = [MAIN, 'matrix', 'svc/web', '--prove', '-f', file];
+  const { code, stdout, stderr } = await new Exec().run({ file: process.execPath, args, accept: [0, 1, 2] });
+  expect([code, stdout]).toEqual([1, '']);
+  expect(stderr).toMatch(/^fairlead: FE011: /m);
+  expect(stderr).toContain(reason);
+  expect(stderr).not.toContain('kernel:');
+});

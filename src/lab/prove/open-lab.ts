@@ -23,7 +23,7 @@ export interface Lab {
 
 /**
  * Chooses a kernel and builds the World on it. Throws {@link Fault} FE011 for a World that contradicts itself, before
- * anything is built; FE014 if there is no kernel for it.
+ * anything is built; FE014 if there is no kernel for it; FE002 or FE005 for a step that failed, with all of it torn down.
  */
 export async function openLab(world: World, options: LabOptions = {}): Promise<Lab> {
   const { kernel: wish = 'auto', progress = () => undefined } = options;
@@ -31,17 +31,18 @@ export async function openLab(world: World, options: LabOptions = {}): Promise<L
   const { kernel, reason } = await chooseKernel(featuresOf(world.profile.proxyMode), wish);
   progress(`kernel: ${kernel === 'host' ? 'the running one' : "a guest's"}, for ${reason}`);
   const ground = kernel === 'host' ? { openCage, close: async () => undefined } : await openVm({ progress });
+  let cage: Cage | undefined;
+  const close = async () => {
+    await cage?.close();
+    await ground.close();
+  };
   try {
-    const cage = await ground.openCage();
+    cage = await ground.openCage();
     await realise(world, cage);
     await startListeners(world, cage);
-    const close = async () => {
-      await cage.close();
-      await ground.close();
-    };
     return { cage, kernel, close };
   } catch (error) {
-    await ground.close();
+    await close();
     throw error;
   }
 }

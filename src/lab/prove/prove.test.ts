@@ -1,13 +1,23 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Addr, Endpoint, portOf } from '../../ip/ip.ts';
+import { parseIptablesSave } from '../../netfilter/netfilter.ts';
 import { buildCluster, type ClusterFacts } from '../../world/build.ts';
 import { defaultNodes, type PodFacts } from '../../world/facts.ts';
 import { profileOf } from '../../world/profile.ts';
-import { hostOf, type World } from '../../world/world.ts';
+import { type Host, hostOf, type World } from '../../world/world.ts';
 import { type Cage, openCage } from '../cage.ts';
 import { CAGES } from '../cages-contract.ts';
 import { realise } from '../realise.ts';
-import { evidenceText, gatherEvidence, prove, type Question, startListeners, textOf } from './prove.ts';
+import {
+  evidenceText,
+  gatherEvidence,
+  openLab,
+  prove,
+  type Question,
+  startListeners,
+  textOf,
+} from './prove.ts';
 
 const profile = profileOf({ network: 'tunnel' });
 const nodes = defaultNodes(profile, 2);
@@ -176,4 +186,43 @@ it('names the host and the command of a step that fails, and tears all down', as
     message: expect.stringMatching(/^n1: 'ip route add 0\.0\.0\.0\/0 .*' failed: .*File exists/),
   });
   await cage.ended;
+});
+
+describe('a lab that cannot be opened', () => {
+  const children = (): string =>
+    readdirSync('/proc/self/task')
+      .map((task) => readFileSync(`/proc/self/task/${task}/children`, 'utf8'))
+      .join('');
+  const withN1 = (host: Partial<Host>): World => ({
+    ...world,
+    hosts: new Map([...world.hosts, ['n1', { ...hostOf(world, 'n1'), ...host }]]),
+  });
+
+  it.each<[string, World, string, RegExp]>([
+    [
+      'a tool that refuses its rules',
+      withN1({
+        packetFilter: {
+          iptables: [
+            parseIptablesSave('*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j MASQUERADE\nCOMMIT\n', 4),
+          ],
+        },
+      }),
+      'FE002',
+      /^n1: 'iptables-restore --wait 5' failed: /,
+    ],
+    [
+      'a process that cannot listen',
+      withN1({ listeners: [{ protocol: 'TCP', port: EIGHTY, addr: Addr.parse('192.0.2.1') }] }),
+      'FE005',
+      /n1: TCP 192\.0\.2\.1:80: Cannot assign requested address/,
+    ],
+  ])('for %s says where and why, and leaves no process', async (_, wrong, code, message) => {
+    const before = children();
+    await expect(openLab(wrong, { kernel: 'host' })).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
+    expect(children()).toBe(before);
+  });
 });

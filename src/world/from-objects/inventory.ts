@@ -30,6 +30,8 @@ export interface Problem {
   /** `file:line`, or kind and name of an object that no file holds. */
   readonly place: string;
   readonly message: string;
+  /** Such a cluster cannot be: an answer about it may pass the thing over, but it is not built. */
+  readonly isContradiction?: boolean;
 }
 
 /** A `ClusterProfile` as written. */

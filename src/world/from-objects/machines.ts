@@ -200,7 +200,7 @@ class Reader {
       const on = nodeName === undefined ? undefined : names.get(nodeName);
       if (nodeName === undefined || on === undefined) {
         const why = nodeName === undefined ? 'is on no node' : `is on the unknown node '${nodeName}'`;
-        if (!isWaiting) this.#leaveOut(pod, ['spec', 'nodeName'], `${what} ${why}`);
+        if (!isWaiting) this.#leaveOut(pod, ['spec', 'nodeName'], `${what} ${why}`, nodeName !== undefined);
         return [];
       }
       const own = hostNetwork ? addressesOf(on) : this.#podAddresses(pod, on);
@@ -291,8 +291,14 @@ class Reader {
     throw new Fault('FE006', `${place}: '${text}' is not an IP address`, 'write it like 192.0.2.1');
   }
 
-  #leaveOut(object: object, path: readonly (string | number)[], message: string): void {
-    this.problems.push({ place: this.#inventory.place(object, path), message: `${message}: left out` });
+  #leaveOut(
+    object: object,
+    path: readonly (string | number)[],
+    message: string,
+    isContradiction = false,
+  ): void {
+    const problem = { place: this.#inventory.place(object, path), message: `${message}: left out` };
+    this.problems.push(isContradiction ? { ...problem, isContradiction } : problem);
   }
 }
 
