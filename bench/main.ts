@@ -5,12 +5,13 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 
+const NO_BENCHMARKS = new Set(['main.ts', 'report.ts', 'large-cluster.ts']);
 const here = new URL('.', import.meta.url);
 const [name = '', ...args] = process.argv.slice(2);
 const module = new URL(`${name}.ts`, here);
-if (name === 'main' || !/^[a-z-]+$/.test(name) || !existsSync(module)) {
+if (NO_BENCHMARKS.has(`${name}.ts`) || !/^[a-z-]+$/.test(name) || !existsSync(module)) {
   const names = readdirSync(here)
-    .filter((file) => file.endsWith('.ts') && file !== 'main.ts' && file !== 'report.ts')
+    .filter((file) => file.endsWith('.ts') && !NO_BENCHMARKS.has(file))
     .map((file) => file.replace(/\.ts$/, ''));
   process.stderr.write(`bench: name one of: ${names.join(', ')}\n`);
   process.exit(1);

@@ -64,6 +64,11 @@ export interface Cluster {
   readonly problems: readonly Problem[];
 }
 
+const derived = new WeakSet<World>();
+
+/** Whether all of a World follows from objects and a profile, and no rule in it is anybody else's. */
+export const isDerived = (world: World): boolean => derived.has(world);
+
 /** Throws {@link Fault} FE011 for objects that contradict each other. */
 export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Cluster {
   const { views, problems: ofViews } = viewServices(inventory, profile);
@@ -94,8 +99,10 @@ export function clusterFrom(inventory: Inventory, profile: ClusterProfile): Clus
   );
   const rules = new Map([...plans].map(([name, plan]) => [name, serviceRules(profile, plan)]));
   const left = [...plans.values()][0]?.problems ?? [];
+  const complete = withServiceRules(world, rules);
+  derived.add(complete);
   return {
-    world: withServiceRules(world, rules),
+    world: complete,
     profile,
     services: new Map(views.map(({ service }) => [keyOf(service), service])),
     slices,
