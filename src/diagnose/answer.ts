@@ -1,5 +1,5 @@
 import type { Addr } from '../ip/ip.ts';
-import { type Outcome, type Verdict, type WalkRequest, walk } from '../trace/trace.ts';
+import { type Outcome, type Verdict, type WalkRequest, type Weigh, walk } from '../trace/trace.ts';
 import type { Cluster } from '../world/from-objects/from-objects.ts';
 import type { Fix } from './fixes/fix.ts';
 import type { Question } from './question.ts';
@@ -70,8 +70,9 @@ export function connect(
   cluster: Cluster,
   request: WalkRequest,
   causeOf: CauseFinder = causeByReason,
+  weigh?: Weigh,
 ): AnsweredOutcome[] {
-  return walk(cluster.world, request).map((outcome) => {
+  return walk(cluster.world, request, weigh).map((outcome) => {
     const cause = causeOf(cluster, request, outcome);
     const endpoint = endpointOf(cluster, outcome);
     return {

@@ -5,7 +5,8 @@ import { selectsPod } from '../kube/service-endpoints.ts';
 import { isMember } from '../world/from-objects/balancing.ts';
 import type { Cluster, KnownNode } from '../world/from-objects/from-objects.ts';
 import type { Host, HostRole } from '../world/world.ts';
-import type { Client, Stage } from './matrix-stage.ts';
+import type { Client, Stage, Target } from './matrix-stage.ts';
+import { type MembersAlike, membersAlike } from './members-alike.ts';
 import { Names } from './names.ts';
 
 /**
@@ -15,6 +16,8 @@ import { Names } from './names.ts';
 export interface Shape {
   readonly key: string;
   readonly names: Names;
+  /** The members of its balancer that may be taken for one another. */
+  readonly membersFor: (client: Client, target: Target) => MembersAlike | undefined;
 }
 
 /** What nobody reads; every other annotation may matter, and stands in the key as it is. */
@@ -39,6 +42,7 @@ export class Shapes {
   readonly #owners = new Map<string, Host>();
   /** Where processes listen on hosts that a Service's packets may end at by mistake; a pod's are looked at one by one. */
   readonly #taken = new Set<number>();
+  readonly #isDisturbed: boolean;
   readonly #signatures: ReadonlyMap<string, string>;
   /** The balancers that Ingresses name. */
   readonly #marked: ReadonlySet<string>;
@@ -56,6 +60,10 @@ export class Shapes {
       }
       if (!ASIDE.has(host.role)) for (const { port } of host.listeners) this.#taken.add(port);
     }
+    // A host whose own address a Service takes treats all other packets by its own lights as well.
+    this.#isDisturbed = [...this.#claims.keys()].some(
+      (claim) => (this.#owners.get(claim)?.role ?? 'balancer') !== 'balancer',
+    );
     this.#signatures = new Map(cluster.nodes.map((node) => [node.facts.name, signatureOf(node)]));
     this.#marked = new Set(cluster.ingresses.flatMap(({ annotations }) => Object.values(annotations)));
   }
@@ -63,7 +71,7 @@ export class Shapes {
   /** `undefined`: it is like no other. */
   shapeOf(stage: Stage, clients: readonly Client[]): Shape | undefined {
     const { key, service } = stage;
-    if (!this.#mayBeAlike(key, service)) return undefined;
+    if (this.#isDisturbed || !this.#mayBeAlike(key, service)) return undefined;
     const names = new Names();
     const slices = this.#slices(key, names);
     if (slices === undefined) return undefined;
@@ -76,7 +84,8 @@ export class Shapes {
       this.#nodes(names),
       this.#balancing(key, names),
     ];
-    return { key: JSON.stringify(parts), names };
+    const membersFor = (client: Client, target: Target) => this.#membersFor(key, client, target);
+    return { key: JSON.stringify(parts), names, membersFor };
   }
 
   #mayBeAlike(key: string, service: Service): boolean {
@@ -204,6 +213,22 @@ export class Shapes {
       this.#addresses(facts.name, names),
       facts.elastic === undefined ? '' : names.give(facts.elastic.text),
     ]);
+  }
+
+  #membersFor(key: string, client: Client, { addr, port, protocol }: Target): MembersAlike | undefined {
+    const { balancers, balancerOf, slices } = this.#cluster;
+    const balancer = balancers.find(({ name }) => name === balancerOf.get(key));
+    const isIts = balancer?.address.equals(addr) || balancer?.elastic?.equals(addr);
+    const listener = balancer?.listeners.find((one) => one.port === port && one.protocol === protocol);
+    if (balancer === undefined || listener === undefined || !isIts) return undefined;
+    const running = (slices.get(key) ?? []).flatMap(({ endpoints }) => endpoints ?? []);
+    return membersAlike({
+      cluster: this.#cluster,
+      balancer: balancer.name,
+      members: listener.members,
+      apart: new Set([...running.flatMap(({ nodeName }) => nodeName ?? []), client.node ?? '']),
+      signatureOf: (node) => this.#signatures.get(node) ?? '',
+    });
   }
 
   #balancing(key: string, names: Names): unknown {

@@ -10,6 +10,7 @@ import {
 } from './answer.ts';
 import type { Shape } from './matrix-shape.ts';
 import type { Client, Target } from './matrix-stage.ts';
+import type { MembersAlike } from './members-alike.ts';
 import type { Names } from './names.ts';
 
 /** What becomes of the connections of a cell; addresses in their order. */
@@ -21,17 +22,32 @@ export interface CellAnswer {
   readonly cause?: Pick<CauseNote, 'code' | 'title'>;
 }
 
-/** What walks from a client to a target come to. Which is told first is a matter of addresses, not of chance. */
-export function walked(cluster: Cluster, client: Client, target: Target, causeOf: CauseFinder): CellAnswer {
+/**
+ * What walks from a client to a target come to. Which is told first is a matter of addresses, not of chance.
+ *
+ * @param alike members of a balancer of which one is walked, and whose addresses are told all the same
+ */
+function walked(
+  cluster: Cluster,
+  client: Client,
+  target: Target,
+  causeOf: CauseFinder,
+  alike?: MembersAlike,
+): CellAnswer {
   const { addr: to, port, protocol } = target;
-  const outcomes = connect(cluster, { from: client.host, to, port, protocol }, causeOf);
+  const outcomes = connect(cluster, { from: client.host, to, port, protocol }, causeOf, alike?.weigh);
+  const andTwins = (addr: Addr) => [addr, ...(alike?.twins.get(addr.text) ?? [])];
   const cause = likeliestCause(outcomes);
   return {
     verdict: verdictOf(outcomes),
-    sourceSeen: sortedAddresses(outcomes.flatMap(({ outcome }) => outcome.sourceSeen ?? [])),
+    sourceSeen: sortedAddresses(
+      outcomes.flatMap(({ outcome }) => outcome.sourceSeen ?? []).flatMap(andTwins),
+    ),
     endpoints: sortedEndpoints(
       outcomes.flatMap(({ endpoint }) =>
-        endpoint === undefined ? [] : new Endpoint(Addr.parse(endpoint.ip), portOf(endpoint.port)),
+        endpoint === undefined
+          ? []
+          : andTwins(Addr.parse(endpoint.ip)).map((addr) => new Endpoint(addr, portOf(endpoint.port))),
       ),
     ),
     ...(cause === undefined ? {} : { cause }),
@@ -96,7 +112,8 @@ export class AnswersByShape {
       this.counts.readOff += 1;
       return readOff;
     }
-    const found = walked(this.#cluster, client, target, this.#causeOf);
+    const alike = shape?.membersFor(client, target);
+    const found = walked(this.#cluster, client, target, this.#causeOf, alike);
     this.counts.walked += 1;
     if (key !== undefined && shape !== undefined) this.#known.set(key, withNames(found, shape.names));
     return found;

@@ -1,10 +1,21 @@
 /**
+ * Says anew how likely the alternatives of a host's choice are, in their order: 0 leaves one out. For who knows that some
+ * come to the same, and lets one stand for all of them.
+ */
+export type Weigh = (host: string, weights: readonly number[]) => readonly number[];
+
+/**
  * Random choices, made in every possible way: the same function is run again until each alternative has been taken, with
  * the choices before it made as before. So what is run needs no way to be undone, and a run is straight code.
  */
 export class Choices {
+  readonly #weigh: Weigh | undefined;
   readonly #made: { at: number; readonly weights: readonly number[] }[] = [];
   #next = 0;
+
+  constructor(weigh?: Weigh) {
+    this.#weigh = weigh;
+  }
 
   /** The index of the alternative to take now; each is taken in some run unless its weight is 0. */
   choose(weights: readonly number[]): number {
@@ -15,9 +26,11 @@ export class Choices {
     return at;
   }
 
-  /** One of `count` alternatives with the same chance. */
-  uniform(count: number): number {
-    return count <= 1 ? 0 : this.choose(new Array<number>(count).fill(1 / count));
+  /** One of `count` alternatives with the same chance, unless somebody weighs what this host chooses. */
+  uniform(count: number, host: string): number {
+    if (count <= 1) return 0;
+    const weights = new Array<number>(count).fill(1 / count);
+    return this.choose(this.#weigh?.(host, weights) ?? weights);
   }
 
   /** How likely the run is that has just been made. */

@@ -13,6 +13,7 @@
  * walk(world, { from: 'default/near', to: Addr.parse('10.247.0.10'), port: portOf(80), protocol: 'TCP' })
  *   .map(({ verdict, sourceSeen }) => `${verdict} as ${sourceSeen}`); // ['reached as 172.16.1.11']
  */
+export type { Weigh } from './choices.ts';
 export { type ExecuteRequest, type Execution, execute } from './execute.ts';
 export * from './outcome.ts';
 export { walk } from './walk.ts';

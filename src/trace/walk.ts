@@ -1,6 +1,6 @@
 import type { Addr, Port } from '../ip/ip.ts';
 import { hostOf, type World } from '../world/world.ts';
-import { Choices } from './choices.ts';
+import { Choices, type Weigh } from './choices.ts';
 import { type Arrival, type Delivered, Journey, type Lost, type Refused } from './journey.ts';
 import type {
   DecidingStep,
@@ -27,12 +27,14 @@ const stages = new WeakMap<World, Stage>();
 /**
  * Walks the client's first packet and the answer through the World. What a World means is worked out once and kept for as
  * long as the World is. Throws {@link Fault} FE011 if there is no such client.
+ *
+ * @param weigh of what hosts choose; every alternative is followed unless said
  */
-export function walk(world: World, request: WalkRequest): readonly Outcome[] {
+export function walk(world: World, request: WalkRequest, weigh?: Weigh): readonly Outcome[] {
   hostOf(world, request.from);
   const stage = stages.get(world) ?? new Stage(world);
   stages.set(world, stage);
-  const choices = new Choices();
+  const choices = new Choices(weigh);
   const outcomes: Outcome[] = [];
   do {
     if (outcomes.length === MOST_BRANCHES) return [...outcomes, givenUp(outcomes)];

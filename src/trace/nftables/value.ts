@@ -57,7 +57,7 @@ export function reader(expression: NftExpression): Read {
       return fib(expression.flags, expression.result);
     case 'Numgen': {
       const { mod, offset } = expression;
-      return ({ choices }) => choices.uniform(mod) + offset;
+      return ({ choices, stack }) => choices.uniform(mod, stack.name) + offset;
     }
     case 'Bitwise':
       return bitwise(expression);
