@@ -56,14 +56,17 @@ const crowded = (mode: Mode): fc.Arbitrary<Scenario> =>
       sourceRanges: rarely,
       externalIPs: rarely,
       nat: rarely,
+      settings: rarely,
+      hints: rarely,
       hostNetwork: rarely,
       alteration: fc.constantFrom(...ALTERATIONS),
     })
     .map(({ scenario, ...keeps }) => {
-      const { foreign, natTo, ...rest } = scenario;
-      const services = scenario.services.map(({ sourceRanges, externalIPs, ...service }) => ({
+      const { foreign, natTo, settings, ...rest } = scenario;
+      const services = scenario.services.map(({ sourceRanges, externalIPs, hints, ...service }) => ({
         ...service,
         ...(keeps.sourceRanges && sourceRanges !== undefined ? { sourceRanges } : {}),
+        ...(keeps.hints && hints !== undefined ? { hints } : {}),
         ...(keeps.externalIPs && externalIPs !== undefined ? { externalIPs } : {}),
       }));
       return {
@@ -75,6 +78,7 @@ const crowded = (mode: Mode): fc.Arbitrary<Scenario> =>
           ...services.map((one) => altered(one, keeps.alteration)),
         ],
         ...(keeps.foreign && foreign !== undefined ? { foreign } : {}),
+        ...(keeps.settings && settings !== undefined ? { settings } : {}),
         ...(keeps.nat && natTo !== undefined ? { natTo } : {}),
       };
     });
@@ -110,7 +114,7 @@ describe.each(['nftables', 'iptables', 'ipvs'] as const)('Services alike, by %s'
         expect(found).toEqual(matrices(cluster, undefined, causeOf, { cellByCell: true }));
       }),
       {
-        numRuns: Number(process.env.FAIRLEAD_RUNS ?? 15),
+        numRuns: Number(process.env.FAIRLEAD_RUNS ?? 12),
         seed: Number(process.env.FAIRLEAD_SEED ?? 20260102),
       },
     );

@@ -44,7 +44,7 @@ export class Shapes {
   readonly #taken = new Set<number>();
   readonly #isDisturbed: boolean;
   readonly #signatures: ReadonlyMap<string, string>;
-  /** The balancers that Ingresses name. */
+  /** The balancers that Ingresses name, and the addresses of theirs. */
   readonly #marked: ReadonlySet<string>;
 
   constructor(cluster: Cluster) {
@@ -59,13 +59,21 @@ export class Shapes {
         if (kind !== 'dummy') for (const { addr } of addresses) this.#owners.set(addr.text, host);
       }
       if (!ASIDE.has(host.role)) for (const { port } of host.listeners) this.#taken.add(port);
+      for (const policy of host.policies) {
+        if (policy.kind === 'host-ports') for (const { port } of policy.ports) this.#taken.add(port);
+      }
     }
     // A host whose own address a Service takes treats all other packets by its own lights as well.
     this.#isDisturbed = [...this.#claims.keys()].some(
       (claim) => (this.#owners.get(claim)?.role ?? 'balancer') !== 'balancer',
     );
-    this.#signatures = new Map(cluster.nodes.map((node) => [node.facts.name, signatureOf(node)]));
-    this.#marked = new Set(cluster.ingresses.flatMap(({ annotations }) => Object.values(annotations)));
+    this.#signatures = new Map(cluster.nodes.map((node) => [node.facts.name, signatureOf(cluster, node)]));
+    this.#marked = new Set(
+      cluster.ingresses.flatMap(({ annotations, addresses }) => [
+        ...Object.values(annotations),
+        ...addresses.map(({ text }) => text),
+      ]),
+    );
   }
 
   /** `undefined`: it is like no other. */
@@ -115,7 +123,7 @@ export class Shapes {
       !ports.some((port) => this.#isTaken(port)) &&
       cloud.every(isApart) &&
       !forwards.some(({ to }) => ports.some((port) => port === to.port)) &&
-      !this.#marked.has(balancerOf.get(key) ?? '')
+      ![balancerOf.get(key) ?? '', ...cloud.map(({ text }) => text)].some((one) => this.#marked.has(one))
     );
   }
 
@@ -243,8 +251,8 @@ export class Shapes {
             names.give(balancer.address.text),
             balancer.elastic === undefined ? '' : names.give(balancer.elastic.text),
             balancer.keepClientAddress,
-            balancer.listeners.map(({ protocol, port, members }) => [
-              protocol,
+            balancer.listeners.map(({ port, members, ...literal }) => [
+              literal,
               names.give(`:${port}`),
               // Whichever comes first, a balancer sends to all of them alike.
               members.map((member) => end(member).join(' ')).sort(),
@@ -276,8 +284,25 @@ function claimsOf(cluster: Cluster, key: string, { spec, status }: Service): Set
   ]);
 }
 
-function signatureOf({ node, facts }: KnownNode): string {
-  const { podCIDR, second, listeners = [] } = facts;
+/** What tells nodes apart that run none of a Service's endpoints. */
+function signatureOf({ profile, world }: Cluster, { node, facts }: KnownNode): string {
+  const { podCIDR, blocks = [], second, tunnel, dual, listeners = [] } = facts;
   const processes = listeners.map(({ protocol, port, addr }) => `${protocol} ${addr ?? '*'}:${port}`).sort();
-  return JSON.stringify([podCIDR?.length, second !== undefined, isMember(node), processes]);
+  const ranges = [podCIDR, dual?.podCIDR, ...blocks, ...(dual?.blocks ?? [])].map((range) => range?.length);
+  const { nodePortAddresses } = profile;
+  const own = (world.hosts.get(facts.name)?.interfaces ?? []).flatMap(({ kind, addresses }) =>
+    kind === 'dummy' ? [] : addresses.map(({ addr }) => addr),
+  );
+  const listening =
+    nodePortAddresses === 'primary'
+      ? []
+      : own.map((addr) => nodePortAddresses.map((range) => range.contains(addr)));
+  return JSON.stringify([
+    listening,
+    ranges,
+    second !== undefined,
+    tunnel !== undefined,
+    isMember(node),
+    processes,
+  ]);
 }

@@ -65,9 +65,9 @@ export function membersAlike({
 }
 
 /** In the same order for every node of a kind. */
-function addressesOf({ world }: Cluster, { name, elastic }: NodeFacts): Addr[] {
+function addressesOf({ world }: Cluster, { name, elastic, dual }: NodeFacts): Addr[] {
   const own = (world.hosts.get(name)?.interfaces ?? []).flatMap(({ kind, addresses }) =>
     kind === 'dummy' || kind === 'loopback' ? [] : addresses.map(({ addr }) => addr),
   );
-  return [...own, ...(elastic === undefined ? [] : [elastic])];
+  return [...own, ...[elastic, dual?.elastic].flatMap((addr) => addr ?? [])];
 }

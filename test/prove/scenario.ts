@@ -101,8 +101,10 @@ export function clusterOf(scenario: Scenario): Cluster {
   });
   const listed = { nodes, pods, services, slices };
   const cluster = clusterFrom(inventoryOfCluster(listed, cloudObjects(profile, scenario)), profile);
-  const world = withNodeSettings(cluster.world, scenario.settings ?? {});
-  return { ...cluster, world: withForeignRules(world, scenario.foreign ?? []) };
+  const { settings, foreign } = scenario;
+  // Left as it is where nothing foreign is in it.
+  const set = settings === undefined ? cluster.world : withNodeSettings(cluster.world, settings);
+  return { ...cluster, world: foreign === undefined ? set : withForeignRules(set, foreign) };
 }
 
 /** The ranges where node ports listen are written in IPv4 and meant in each family. */
