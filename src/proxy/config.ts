@@ -76,7 +76,10 @@ export function detectorOf(family: Family, node: NodeFacts, config: ProxyConfig)
   }
 }
 
-/** Where node ports of a family listen: everywhere local (undefined) or at these prefixes. */
+/**
+ * Where node ports of a family listen: everywhere local (undefined) or at these prefixes. Prefixes of one family say nothing of
+ * the other (NewNodePortAddresses in kube-proxy's pkg/proxy/util).
+ */
 export function nodePortPrefixes(
   family: Family,
   node: NodeFacts,
@@ -86,6 +89,6 @@ export function nodePortPrefixes(
     const primary = node.ips.find((addr) => addr.family === family);
     return primary === undefined ? [] : [Prefix.host(primary)];
   }
-  if (config.nodePortAddresses.length === 0) return undefined;
-  return config.nodePortAddresses.filter((prefix) => prefix.family === family);
+  const prefixes = config.nodePortAddresses.filter((prefix) => prefix.family === family);
+  return prefixes.length === 0 || prefixes.some(({ length }) => length === 0) ? undefined : prefixes;
 }

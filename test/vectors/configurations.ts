@@ -27,6 +27,8 @@ export const CONFIGURATIONS = {
     ...nodeCIDR,
     nodePortAddresses: [Prefix.parse('192.168.0.0/24'), Prefix.parse('fd00:192::/64')],
   },
+  /** Of IPv6 nothing is said. */
+  nodePortAddressesIPv4: { ...nodeCIDR, nodePortAddresses: [Prefix.parse('192.168.0.0/24')] },
   primary: { ...nodeCIDR, nodePortAddresses: 'primary' },
   /** Before 1.24, 1.26 and 1.29, each of which changed IPVS mode; the other modes are the same in all. */
   kubernetes122: { ...nodeCIDR, kubernetesVersion: { major: 1, minor: 22 } },

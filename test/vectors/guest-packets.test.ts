@@ -31,7 +31,7 @@ afterAll(async () => {
 
 describe.each(MODES)('%s', (mode) => {
   const wanted = vectors.filter(({ protocol }) => mode === 'ipvs' || protocol === 'SCTP');
-  it.each(groupsOf(wanted).map((group) => [group.name, group] as const))(
+  it.each(groupsOf(wanted, mode).map((group) => [group.name, group] as const))(
     '%s',
     async (_, group) => {
       if (stand === undefined) throw new Error('beforeAll has built it');

@@ -17,7 +17,7 @@ afterAll(() => stand.close());
 
 // What every kernel offers; IPVS has a test of its own.
 describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
-  it.each(groupsOf(vectors).map((group) => [group.name, group] as const))('%s', async (_, group) => {
+  it.each(groupsOf(vectors, mode).map((group) => [group.name, group] as const))('%s', async (_, group) => {
     expect((await differencesOf(stand, group, mode, patience)).join('\n')).toBe('');
   });
 });

@@ -24,14 +24,18 @@ export interface Group {
   readonly cases: readonly Case[];
 }
 
-/** SCTP is grouped apart, as not every kernel speaks it. */
-export function groupsOf(vectors: readonly Vector[]): Group[] {
-  const groups = Map.groupBy(vectors, ({ configuration, protocol }) =>
-    protocol === 'SCTP' ? `${configuration}, SCTP` : configuration,
-  );
-  return Array.from(groups, ([name, some]) => {
-    const [configuration] = some.map((vector) => vector.configuration);
-    return configuration === undefined ? [] : [{ name, configuration, vectors: some, cases: casesOf(some) }];
+/** SCTP is grouped apart, as not every kernel speaks it. To the other modes releases of Kubernetes make no difference. */
+export function groupsOf(vectors: readonly Vector[], mode: ProxyMode): Group[] {
+  const groups = Map.groupBy(vectors, ({ configuration, protocol }) => {
+    const { kubernetesVersion, ...config } = configurationOf(configuration);
+    return JSON.stringify([protocol === 'SCTP', config, mode === 'ipvs' && kubernetesVersion]);
+  });
+  return Array.from(groups.values(), (some) => {
+    const [first] = some;
+    if (first === undefined) return [];
+    const { configuration, protocol } = first;
+    const name = protocol === 'SCTP' ? `${configuration}, SCTP` : configuration;
+    return [{ name, configuration, vectors: some, cases: casesOf(some) }];
   }).flat();
 }
 

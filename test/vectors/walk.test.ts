@@ -12,7 +12,7 @@ it('are four hundred and more, each source, target, policy and family among them
 });
 
 describe.each(MODES)('%s', (mode) => {
-  it.each(groupsOf(vectors).map((group) => [group.name, group] as const))('%s', (_, group) => {
+  it.each(groupsOf(vectors, mode).map((group) => [group.name, group] as const))('%s', (_, group) => {
     const world = worldOfGroup(group, mode);
     const differences = group.vectors.flatMap((vector) => {
       const expected = expectedOf(vector, mode);
