@@ -1,9 +1,13 @@
-/** deploy/proxy: what kubectl makes of it fits together, and fits the command. */
-import { expect, it } from 'vitest';
+/** deploy/: what kubectl makes of it fits together, and fits the command; the image has what the command runs. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { startServed } from '../../src/apiserver/test-server.ts';
 import { readKubeProxyConfiguration } from '../../src/cli/commands/kube-proxy-configuration.ts';
 import { program } from '../../src/cli/program.ts';
 import { Exec } from '../../src/exec/exec.ts';
+import { packageOf } from '../../src/exec/tools.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 
 interface Rule {
@@ -64,4 +68,47 @@ it('lets the account do what the proxy does, and no more', () => {
   expect(roleRef.name).toBe(only('ClusterRole').metadata.name);
   const { name, namespace } = only('ServiceAccount').metadata;
   expect(subjects).toEqual([{ kind: 'ServiceAccount', name, namespace }]);
+});
+
+it('has an account and a pod that the API server takes, field by field', async () => {
+  const served = await startServed();
+  try {
+    const strict = (path: string) => `/api/v1/namespaces/kube-system/${path}?fieldValidation=Strict`;
+    await served.create(strict('serviceaccounts'), only('ServiceAccount'));
+    const { metadata, spec } = only('DaemonSet').spec.template;
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: 'proxy' }, spec };
+    const { spec: taken } = await served.create(strict('pods'), pod);
+    expect(taken).toMatchObject({ hostNetwork: true, priorityClassName: 'system-node-critical' });
+  } finally {
+    await served.stop();
+  }
+});
+
+describe('the image', () => {
+  const root = join(FOLDER, '..', '..');
+  const lines = readFileSync(join(root, 'deploy', 'Dockerfile'), 'utf8')
+    .replace(/\\\n/g, ' ')
+    .split('\n');
+  const last = lines.findLastIndex((line) => line.startsWith('FROM '));
+
+  it('has the package of every tool that the proxy runs', () => {
+    const sources = readdirSync(join(root, 'src', 'sync'))
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+      .map((file) => readFileSync(join(root, 'src', 'sync', file), 'utf8'))
+      .join();
+    const tools = [...sources.matchAll(/(?:file: |\.start\(|restore: |save: |one: )'([a-z0-9-]+)'/g)];
+    const names = new Set(tools.map(([, tool = '']) => tool.replace(/^ip6?tables/, 'iptables')));
+    expect([...names]).toContain('iptables-save');
+    const installed = lines
+      .slice(last)
+      .find((line) => line.includes('apt-get install'))
+      ?.split(/\s+/);
+    for (const tool of names) expect(installed, tool).toContain(packageOf(tool));
+  });
+
+  it('is made of files that are there', () => {
+    const copied = lines.flatMap((line) => /^COPY (?!--from)(.*) \S+$/.exec(line)?.[1]?.split(' ') ?? []);
+    expect(copied.length).toBeGreaterThan(5);
+    for (const file of copied) expect(existsSync(join(root, file)), file).toBe(true);
+  });
 });
