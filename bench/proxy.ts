@@ -1,167 +1,108 @@
 /**
- * The Service rules of one node, in network namespaces that vanish: loading everything, and changing one endpoint. Peers, in
- * the same run and by the same tools: the layout kube-proxy's nftables mode writes (a chain and an anonymous map for each
- * Service, a chain for each endpoint), and iptables with kube-proxy's chains.
+ * The Service rules of one node, in network namespaces that vanish. Peers, in the same run and by the same tools: the layout
+ * kube-proxy's nftables mode writes, and iptables with kube-proxy's chains. Where no peer can be had within the time, the
+ * peer is a bound, and the name says so.
+ *
+ * `npm run -s bench -- proxy [SERVICES [PART…]]`: parts are load, large, daemon and packets; all of them unless said.
  */
 import type { Exec } from '../src/exec/exec.ts';
-import { Addr, Prefix } from '../src/ip/ip.ts';
-import type { EndpointSlice, Service } from '../src/kube/objects.ts';
-import { openCage } from '../src/lab/cage.ts';
-import { DEFAULT_CONFIG, type NodeFacts, planService } from '../src/proxy/proxy.ts';
+import { lineLog } from '../src/fault/log.ts';
+import { type Cage, openCage } from '../src/lab/cage.ts';
+import { DEFAULT_CONFIG } from '../src/proxy/proxy.ts';
 import type { Backend } from '../src/sync/backend.ts';
 import { IptablesBackend } from '../src/sync/iptables-backend.ts';
+import { NetlinkRelay } from '../src/sync/netlink-relay.ts';
 import { NftablesBackend } from '../src/sync/nftables-backend.ts';
+import { measureDaemon } from './proxy/daemon.ts';
+import { measure } from './proxy/loading.ts';
+import { measurePackets } from './proxy/packets.ts';
+import { measurePeer } from './proxy/peer.ts';
+import { ENDPOINTS, NODE } from './proxy/services.ts';
 import { percentile, report } from './report.ts';
 
-const ENDPOINTS = 5;
 const CHANGES = 20;
-const NODE: NodeFacts = {
-  name: 'n0',
-  ips: [Addr.parse('192.168.0.11')],
-  podCIDRs: [Prefix.parse('172.16.0.0/24')],
-};
+const DAEMON_CHANGES = 200;
+const LARGE = 5;
 
-interface Took {
-  readonly load: number;
-  readonly change: number;
-}
+type Part = (cage: Cage, services: number) => Promise<void>;
+
+const PARTS: Readonly<Record<string, Part>> = { load, large, daemon, packets: measurePackets };
 
 export async function run(args: readonly string[]): Promise<void> {
-  const n = Number(args[0] ?? 10_000);
+  const [services = '10000', ...named] = args;
+  const parts = named.length === 0 ? Object.keys(PARTS) : named;
   const cage = await openCage();
   try {
-    const place = async (name: string): Promise<Exec> => {
-      await cage.exec().run({ file: 'ip', args: ['netns', 'add', name] });
-      return cage.exec(name);
-    };
-    const ours = await measure(new NftablesBackend(await place('ours'), NODE, DEFAULT_CONFIG), n);
-    const chains = await measurePeer(await place('chains'), n);
-    const iptables = await measure(new IptablesBackend(await place('iptables'), NODE, DEFAULT_CONFIG), n);
-    const size = `${n} Services x ${ENDPOINTS} endpoints`;
-    const peers = [
-      ['nftables with chains of each Service, tool alone', chains],
-      ['iptables', iptables],
-    ] as const;
-    for (const [peer, took] of peers) {
-      const load = `proxy: ${size}, plan, compile and load; peer: ${peer}`;
-      report({ name: load, ours: ours.load, peer: took.load, unit: 'ms', n: 1 });
-      const change = `proxy: one endpoint changed among ${size}, p50; peer: ${peer}`;
-      report({ name: change, ours: ours.change, peer: took.change, unit: 'ms', n: CHANGES });
-    }
+    for (const name of parts) await PARTS[name]?.(cage, Number(services));
   } finally {
     await cage.close();
   }
 }
 
-async function measure(backend: Backend, n: number): Promise<Took> {
-  const objects = Array.from({ length: n }, (_, at) => [service(at), slice(at)] as const);
-  const began = performance.now();
-  for (const [one, endpoints] of objects) replace(backend, one, endpoints);
-  await backend.restore();
-  const load = performance.now() - began;
-  const changes: number[] = [];
-  for (let at = 0; at < CHANGES; at++) {
-    const start = performance.now();
-    replace(backend, service(at), slice(at, 1));
-    await backend.apply();
-    changes.push(performance.now() - start);
+const sizeOf = (services: number): string => `${services} Services x ${ENDPOINTS} endpoints`;
+
+async function load(cage: Cage, services: number): Promise<void> {
+  const ours = await withOurs(cage, 'ours', (backend) => measure(backend, services, CHANGES));
+  const iptables = new IptablesBackend(await place(cage, 'iptables'), NODE, DEFAULT_CONFIG);
+  const peers = [
+    [
+      'nftables with chains of each Service, tool alone',
+      await measurePeer(await place(cage, 'chains'), services, CHANGES),
+    ],
+    ['iptables', await measure(iptables, services, CHANGES)],
+  ] as const;
+  for (const [peer, took] of peers) {
+    const size = sizeOf(services);
+    const name = `proxy: ${size}, plan, compile and load; peer: ${peer}`;
+    report({ name, ours: ours.load, peer: took.load, unit: 'ms', n: 1 });
+    const change = `proxy: one endpoint changed among ${size}, p50; peer: ${peer}`;
+    report({ name: change, ours: ours.change, peer: took.change, unit: 'ms', n: CHANGES });
   }
-  return { load, change: percentile(changes, 0.5) };
 }
 
-function replace(backend: Backend, one: Service, endpoints: EndpointSlice): void {
-  const { plan } = planService(NODE, one, [endpoints]);
-  if (plan === undefined) throw new Error('the Service has a plan');
-  backend.replace(plan.name, plan);
+/** The per-service layout would take minutes here, so the peer is our own time at a fifth of the size, five times. */
+async function large(cage: Cage, services: number): Promise<void> {
+  const small = await withOurs(cage, 'small', (backend) => measure(backend, services, 0));
+  const large = await withOurs(cage, 'large', (backend) => measure(backend, services * LARGE, CHANGES));
+  const name = `proxy: ${sizeOf(services * LARGE)}, plan, compile and load; peer: ${LARGE} times our load of ${services}`;
+  report({ name, ours: large.load, peer: small.load * LARGE, unit: 'ms', n: 1 });
+  const change = `proxy: one endpoint changed among ${sizeOf(services * LARGE)}, p50 (peer: bound)`;
+  report({ name: change, ours: large.change, peer: 10, unit: 'ms', n: CHANGES });
 }
 
-const clusterIP = (at: number): string => `10.${100 + (at >> 16)}.${(at >> 8) & 255}.${at & 255}`;
-/** Endpoint `which` of Service `at`; `moved` is another pod in place of the last one. */
-const pod = (at: number, which: number, moved = 0): string =>
-  `172.${16 + which + (which === ENDPOINTS - 1 ? moved : 0)}.${(at >> 8) & 255}.${at & 255}`;
-
-const service = (at: number): Service => ({
-  metadata: { name: `s${at}`, namespace: 'default' },
-  spec: { clusterIP: clusterIP(at), ports: [{ name: 'http', port: 80 }] },
-});
-
-const slice = (at: number, moved = 0): EndpointSlice => ({
-  metadata: {
-    name: `s${at}-1`,
-    namespace: 'default',
-    labels: { 'kubernetes.io/service-name': `s${at}` },
-  },
-  addressType: 'IPv4',
-  ports: [{ name: 'http', port: 8080 }],
-  endpoints: Array.from({ length: ENDPOINTS }, (_, which) => ({
-    addresses: [pod(at, which, moved)],
-    nodeName: `n${which}`,
-  })),
-});
-
-/** Only nft's own time is taken: what it would cost to compute this text is left to the peer's favour. */
-async function measurePeer(exec: Exec, n: number): Promise<Took> {
-  const nft = async (stdin: string): Promise<number> => {
-    const start = performance.now();
-    await exec.run({ file: 'nft', args: ['-f', '-'], stdin, timeoutMs: 600_000 });
-    return performance.now() - start;
-  };
-  const load = await nft(peerTable(n));
-  const changes: number[] = [];
-  for (let at = 0; at < CHANGES; at++) changes.push(await nft(peerChange(at)));
-  return { load, change: percentile(changes, 0.5) };
+async function daemon(cage: Cage, services: number): Promise<void> {
+  const size = sizeOf(services);
+  const took = await measureDaemon(await place(cage, 'daemon'), services, DAEMON_CHANGES);
+  const changes = { unit: 'ms', n: DAEMON_CHANGES, peer: 25 };
+  const name = `proxy: one endpoint changed among ${size}, from the request to the API server to the kernel`;
+  report({ name: `${name}, p50 (peer: bound)`, ours: percentile(took.changes, 0.5), ...changes });
+  report({ name: `${name}, p99 (peer: bound)`, ours: percentile(took.changes, 0.99), ...changes });
+  report({
+    name: `proxy: resident memory of the daemon at ${size}, after ${DAEMON_CHANGES} changes (peer: bound)`,
+    ours: took.changed,
+    peer: 200,
+    unit: 'MiB',
+    n: 1,
+    detail: { synced: Math.round(took.synced), startMs: Math.round(took.start) },
+  });
 }
 
-function peerTable(n: number): string {
-  const lines = [
-    'add table ip peer',
-    'add map ip peer service-ips { type ipv4_addr . inet_proto . inet_service : verdict; }',
-    'add set ip peer cluster-ips { type ipv4_addr; }',
-    'add chain ip peer nat-prerouting { type nat hook prerouting priority -100; }',
-    'add chain ip peer mark-for-masquerade',
-    'add rule ip peer mark-for-masquerade mark set mark | 0x4000',
-    'add rule ip peer nat-prerouting ip daddr . meta l4proto . th dport vmap @service-ips',
-  ];
-  for (let at = 0; at < n; at++) {
-    lines.push(`add chain ip peer service-${at}`);
-    for (let which = 0; which < ENDPOINTS; which++) lines.push(...peerEndpoint(at, which));
-    lines.push(
-      `add rule ip peer service-${at} ip daddr ${clusterIP(at)} tcp dport 80 ip saddr != 172.16.0.0/24 jump mark-for-masquerade`,
-      peerBalance(at),
-      `add element ip peer cluster-ips { ${clusterIP(at)} }`,
-      `add element ip peer service-ips { ${clusterIP(at)} . tcp . 80 : goto service-${at} }`,
-    );
-  }
-  return `${lines.join('\n')}\n`;
-}
-
-function peerEndpoint(at: number, which: number, moved = 0): string[] {
-  const address = pod(at, which, moved);
-  const chain = `ip peer endpoint-${at}-${address}`;
-  return [
-    `add chain ${chain}`,
-    `add rule ${chain} ip saddr ${address} jump mark-for-masquerade`,
-    `add rule ${chain} meta l4proto tcp dnat to ${address}:8080`,
-  ];
-}
-
-function peerBalance(at: number, moved = 0): string {
-  const goes = Array.from(
-    { length: ENDPOINTS },
-    (_, which) => `${which} : goto endpoint-${at}-${pod(at, which, moved)}`,
+async function withOurs<T>(cage: Cage, name: string, use: (backend: Backend) => Promise<T>): Promise<T> {
+  const exec = await place(cage, name);
+  const log = lineLog(
+    (line) => process.stderr.write(line),
+    () => new Date(),
   );
-  return `add rule ip peer service-${at} numgen random mod ${ENDPOINTS} vmap { ${goes.join(', ')} }`;
+  const relay = new NetlinkRelay(exec, log);
+  try {
+    return await use(new NftablesBackend(exec, NODE, DEFAULT_CONFIG, relay));
+  } finally {
+    await relay.close();
+    await cage.exec().run({ file: 'ip', args: ['netns', 'del', name] });
+  }
 }
 
-function peerChange(at: number): string {
-  const last = ENDPOINTS - 1;
-  return [
-    ...peerEndpoint(at, last, 1),
-    `flush chain ip peer service-${at}`,
-    `add rule ip peer service-${at} ip daddr ${clusterIP(at)} tcp dport 80 ip saddr != 172.16.0.0/24 jump mark-for-masquerade`,
-    peerBalance(at, 1),
-    `flush chain ip peer endpoint-${at}-${pod(at, last)}`,
-    `delete chain ip peer endpoint-${at}-${pod(at, last)}`,
-    '',
-  ].join('\n');
+async function place(cage: Cage, name: string): Promise<Exec> {
+  await cage.exec().run({ file: 'ip', args: ['netns', 'add', name] });
+  return cage.exec(name);
 }

@@ -24,6 +24,12 @@ export interface ListOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What the caller keeps of an object. Applied page by page, so that a long list is never held as the server sends it. */
+export interface Trimming<T extends KubeObject> {
+  /** Name, namespace, uid and resourceVersion must stay. */
+  readonly trim?: (object: T) => T;
+}
+
 export interface WatchOptions extends ListOptions {
   /** The revision after which events are wanted: that of a list, or of the last event or bookmark seen. */
   readonly resourceVersion: string;
@@ -44,7 +50,7 @@ export type PatchType = 'merge' | 'strategic' | 'json' | 'apply';
 
 /** The requests Fairlead's daemons make. Every method throws {@link ApiError} or Fault FE008. */
 export interface KubeClient {
-  list<T extends KubeObject>(resource: Resource, options?: ListOptions): Promise<List<T>>;
+  list<T extends KubeObject>(resource: Resource, options?: ListOptions & Trimming<T>): Promise<List<T>>;
   get<T extends KubeObject>(resource: Resource, name: string, namespace?: string): Promise<T>;
   create<T extends KubeObject>(resource: Resource, object: T, namespace?: string): Promise<T>;
   /** Replaces; the object's resourceVersion makes it conditional. `subresource` is e.g. `status`. */

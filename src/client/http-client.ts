@@ -10,6 +10,7 @@ import {
   type List,
   type ListOptions,
   type PatchType,
+  type Trimming,
   type WatchEvent,
   type WatchOptions,
 } from './client.ts';
@@ -95,7 +96,10 @@ export class HttpKubeClient implements KubeClient {
     this.#watches = new Pool(url.origin, { connect });
   }
 
-  async list<T extends KubeObject>(resource: Resource, options: ListOptions = {}): Promise<List<T>> {
+  async list<T extends KubeObject>(
+    resource: Resource,
+    options: ListOptions & Trimming<T> = {},
+  ): Promise<List<T>> {
     try {
       return await this.#pages<T>(resource, options, this.#pageSize);
     } catch (error) {
@@ -179,16 +183,17 @@ export class HttpKubeClient implements KubeClient {
 
   async #pages<T extends KubeObject>(
     resource: Resource,
-    options: ListOptions,
+    options: ListOptions & Trimming<T>,
     size: number,
   ): Promise<List<T>> {
     const items: T[] = [];
+    const { trim = (item) => item } = options;
     const query = queryOf(options);
     if (size > 0) query.set('limit', String(size));
     for (;;) {
       const path = withQuery(pathOf(resource, options.namespace), query);
       const page = await this.#json<ListBody<T>>({ method: 'GET', path, signal: options.signal });
-      for (const item of page.items ?? []) items.push(typed(resource, item));
+      for (const item of page.items ?? []) items.push(trim(typed(resource, item)));
       const { continue: next, resourceVersion = '' } = page.metadata ?? {};
       if (next === undefined || next === '') return { resourceVersion, items };
       query.set('continue', next);

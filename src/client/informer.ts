@@ -9,11 +9,12 @@ import {
   type InformerHandler,
   type KubeClient,
   type ListOptions,
+  type Trimming,
   type WatchEvent,
 } from './client.ts';
 import { type Clock, SYSTEM_CLOCK, sleep } from './clock.ts';
 
-export interface InformerOptions<T extends KubeObject> extends ListOptions {
+export interface InformerOptions<T extends KubeObject> extends ListOptions, Trimming<T> {
   readonly indexers?: Readonly<Record<string, Indexer<T>>>;
   readonly clock?: Clock;
   readonly random?: () => number;
@@ -120,11 +121,12 @@ class Reflector<T extends KubeObject> implements Informer<T> {
   }
 
   async #list(): Promise<string> {
-    const { namespace, labelSelector, fieldSelector } = this.#options;
+    const { namespace, labelSelector, fieldSelector, trim } = this.#options;
     const { resourceVersion, items } = await this.#client.list<T>(this.#resource, {
       ...(namespace === undefined ? {} : { namespace }),
       ...(labelSelector === undefined ? {} : { labelSelector }),
       ...(fieldSelector === undefined ? {} : { fieldSelector }),
+      ...(trim === undefined ? {} : { trim }),
       signal: this.#signal,
     });
     this.#signal.throwIfAborted();
@@ -137,7 +139,7 @@ class Reflector<T extends KubeObject> implements Informer<T> {
 
   /** Follows the watch to its end; the revision to go on from, or undefined when a new list is due. */
   async #watch(from: string): Promise<string | undefined> {
-    const { clock, random, log, indexers, ...options } = this.#options;
+    const { clock, random, log, indexers, trim, ...options } = this.#options;
     let revision = from;
     const events = this.#client.watch<T>(this.#resource, {
       ...options,
@@ -161,7 +163,8 @@ class Reflector<T extends KubeObject> implements Informer<T> {
 
   #take(event: Exclude<WatchEvent<T>, { type: 'ERROR' }>): void {
     if (event.type === 'BOOKMARK') return;
-    this.#tell(this.#cache.apply(event.type, event.object));
+    const { trim = (object) => object } = this.#options;
+    this.#tell(this.#cache.apply(event.type, trim(event.object)));
   }
 
   #tell(changes: readonly Change<T>[]): void {

@@ -25,12 +25,15 @@ export function parsePort(text: string): Port {
 export class Endpoint {
   readonly addr: Addr;
   readonly port: Port;
-  readonly text: string;
 
   constructor(addr: Addr, port: Port) {
     this.addr = addr;
     this.port = port;
-    this.text = addr.family === 4 ? `${addr.text}:${port}` : `[${addr.text}]:${port}`;
+  }
+
+  /** Made when it is asked for: a cluster has many endpoints, and few are shown. */
+  get text(): string {
+    return this.addr.family === 4 ? `${this.addr.text}:${this.port}` : `[${this.addr.text}]:${this.port}`;
   }
 
   static parse(text: string): Endpoint {

@@ -6,9 +6,9 @@ import { type Backend, type ChosenEndpoints, chooseEndpoints, type TrafficPolicy
 import type { ForwardingPlan, PlannedEndpoint, PortPlan, Problem, ServicePlan } from './plan.ts';
 
 /** Another proxy forwards the Services that carry it. */
-const PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name';
-const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
-const SOURCE_RANGES_ANNOTATION = 'service.beta.kubernetes.io/load-balancer-source-ranges';
+export const PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name';
+export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
+export const SOURCE_RANGES_ANNOTATION = 'service.beta.kubernetes.io/load-balancer-source-ranges';
 /** The default of sessionAffinityConfig.clientIP.timeoutSeconds: three hours. */
 const AFFINITY_SECONDS = 10800;
 

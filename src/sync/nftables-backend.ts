@@ -67,7 +67,7 @@ export class NftablesBackend implements Backend {
 
   async intact(): Promise<boolean> {
     for (const family of this.#ledgers.keys()) {
-      if (!(await this.#tool.hasChain(family, TABLE_NAME, 'nat-prerouting'))) return false;
+      if (!(await this.#tool.hasChain({ family, name: TABLE_NAME }, 'nat-prerouting'))) return false;
     }
     return true;
   }

@@ -1,9 +1,11 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Exec } from '../exec/exec.ts';
 import {
+  chainQuestion,
   type ElementBatch,
   ElementBatchBuilder,
   elementBatch,
+  isChainThere,
   type NftElement,
   type NftTable,
   type NftTransaction,
@@ -11,6 +13,7 @@ import {
   phasesOf,
   printNftTransaction,
   refusalOf,
+  type TableName,
 } from '../netfilter/netfilter.ts';
 import type { NetlinkRelay } from './netlink-relay.ts';
 
@@ -37,8 +40,11 @@ export class NftablesTool {
     return code === 0 ? parseNftRuleset(stdout).tables[0] : undefined;
   }
 
-  async hasChain(family: string, table: string, chain: string): Promise<boolean> {
-    const args = ['list', 'chain', family, table, chain];
+  async hasChain(table: TableName, chain: string): Promise<boolean> {
+    if (this.#relay !== undefined && (await this.hasNetlink())) {
+      return isChainThere(await this.#relay.send(chainQuestion(table, chain)));
+    }
+    const args = ['list', 'chain', table.family, table.name, chain];
     return (await this.#exec.run({ file: 'nft', args, accept: [0, 1] })).code === 0;
   }
 

@@ -9,7 +9,7 @@ import {
 import type { ProxyMetrics, Trigger } from './metrics.ts';
 
 /** The slice controller's note of when the change began that a slice tells of. */
-const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';
+export const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';
 
 /** A Service whose plan is to be made anew. */
 export interface Replanned extends PlannedService {

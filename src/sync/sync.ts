@@ -38,6 +38,7 @@ import { NftablesBackend } from './nftables-backend.ts';
 import { nodeFactsOf } from './node-facts.ts';
 import { Planner } from './planner.ts';
 import { Reconciler } from './reconciler.ts';
+import { sliceTrimmer, trimService } from './trim.ts';
 
 export { withoutIpvs } from './ipvs-tool.ts';
 export type { IpvsSettings, SyncIntervals };
@@ -85,8 +86,18 @@ export function runProxy(options: ProxyOptions): RunningProxy {
   const config = { ...DEFAULT_CONFIG, ...options.config };
   const metrics = new ProxyMetrics(mode);
   const planner = new Planner(metrics, () => reconciler.wake());
-  const services = createInformer<Service>(client, RESOURCES.services, { signal, clock, log });
-  const slices = createInformer<EndpointSlice>(client, RESOURCES.endpointslices, { signal, clock, log });
+  const services = createInformer<Service>(client, RESOURCES.services, {
+    signal,
+    clock,
+    log,
+    trim: trimService,
+  });
+  const slices = createInformer<EndpointSlice>(client, RESOURCES.endpointslices, {
+    signal,
+    clock,
+    log,
+    trim: sliceTrimmer(),
+  });
   const nodes = createInformer<Node>(client, RESOURCES.nodes, {
     signal,
     clock,

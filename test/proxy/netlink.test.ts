@@ -265,6 +265,20 @@ describe('NftablesBackend', () => {
     await backend.cleanup();
   });
 
+  it('knows whether its rules stand, by the relay and without', async () => {
+    const exec = cage.exec('by-netlink');
+    for (const own of [
+      new NftablesBackend(exec, N1, DEFAULT_CONFIG, relay),
+      new NftablesBackend(exec, N1, DEFAULT_CONFIG),
+    ]) {
+      expect(await own.intact()).toBe(false);
+      await own.restore();
+      expect(await own.intact()).toBe(true);
+      await nft('flush', 'ruleset');
+      expect(await own.intact()).toBe(false);
+    }
+  });
+
   it('makes and takes away chains that nothing leads to around a change of elements', async () => {
     const backend = new NftablesBackend(cage.exec('by-netlink'), N1, DEFAULT_CONFIG, relay);
     backend.replace('default/web', planOf('pod1'));

@@ -17,6 +17,7 @@ import {
 import { profileOf } from '../../world/profile.ts';
 import { proxyConfigOf } from '../../world/proxy-config.ts';
 import { type DaemonOptions, daemonClient, daemonContext } from '../daemon.ts';
+import { compactHeap, keepHeapLean } from '../lean-heap.ts';
 import { isKubeProxyConfiguration, readKubeProxyConfiguration } from './kube-proxy-configuration.ts';
 
 export interface ProxyOptions extends DaemonOptions {
@@ -37,6 +38,7 @@ export async function proxy(options: ProxyOptions): Promise<void> {
   if (options.cleanup === true) return cleanupProxy(exec);
   const choice = chosen(options);
   const { node, nodeIPs, mode, config, ipvs, listen, intervals, access } = choice;
+  keepHeapLean();
   const { log, signal, ready } = daemonContext('proxy');
   const own = log.with({ node });
   for (const field of choice.unknown)
@@ -59,6 +61,7 @@ export async function proxy(options: ProxyOptions): Promise<void> {
   });
   await running.synced;
   ready();
+  compactHeap();
   await running.ended;
   await client.close();
 }

@@ -1,12 +1,11 @@
 import type { TableName } from '../print.ts';
-import type { NftElement, NftFamily, NftSet } from '../ruleset.ts';
+import type { NftElement, NftSet } from '../ruleset.ts';
 import { type ElementLayout, elementLayout } from './element-layout.ts';
-import { MessageWriter } from './message-writer.ts';
+import { FAMILIES, MessageWriter, NFNL_SUBSYS_NFTABLES } from './message-writer.ts';
 
 /** include/uapi/linux/netfilter/nfnetlink.h and nf_tables.h. */
 const NFNL_MSG_BATCH_BEGIN = 0x10;
 const NFNL_MSG_BATCH_END = 0x11;
-const NFNL_SUBSYS_NFTABLES = 10;
 const NFT_MSG_NEWSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 12;
 const NFT_MSG_DELSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 14;
 const NFTA_SET_ELEM_LIST_TABLE = 1;
@@ -19,14 +18,6 @@ const NLM_F_ACK = 0x4;
 const NLM_F_EXCL = 0x200;
 const NLM_F_CREATE = 0x400;
 
-const FAMILIES: Readonly<Record<NftFamily, number>> = {
-  inet: 1,
-  ip: 2,
-  arp: 3,
-  netdev: 5,
-  bridge: 7,
-  ip6: 10,
-};
 const AF_UNSPEC = 0;
 
 /** An attribute says its length in 16 bits; the largest element must fit above this. */

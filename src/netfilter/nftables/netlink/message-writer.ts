@@ -1,5 +1,20 @@
+import type { NftFamily } from '../ruleset.ts';
+
 /** The kernel's own byte order, in which netlink headers and numbers without a byte order of their own are. */
 export const HOST_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
+/** include/uapi/linux/netfilter/nfnetlink.h. */
+export const NFNL_SUBSYS_NFTABLES = 10;
+
+/** A table's family as nfgenmsg has it (include/uapi/linux/netfilter.h). */
+export const FAMILIES: Readonly<Record<NftFamily, number>> = {
+  inet: 1,
+  ip: 2,
+  arp: 3,
+  netdev: 5,
+  bridge: 7,
+  ip6: 10,
+};
 
 /** NLA_F_NESTED: the attribute holds attributes (include/uapi/linux/netlink.h). */
 const NESTED = 0x8000;

@@ -8,6 +8,7 @@
  * Promises: what the kernel holds after a batch is what it holds after the same transaction by `nft -f`. An element to add
  * that stands already, and one to delete that does not, refuse the whole batch: who sends it learns that the table is not as
  * believed. So no generation id goes along (NFNL_BATCH_GENID): it would also refuse when somebody else's table has changed.
+ * So is the question whether a chain stands, which is asked every few seconds: see {@link chainQuestion}.
  * Refuses: chains, rules, sets and whatever is not modelled ({@link elementBatch} then gives undefined). These go by nft,
  * and transactions are shown to people in its words.
  *
@@ -21,6 +22,7 @@
 import type { NftTransaction } from '../difference.ts';
 import { type ElementBatch, ElementBatchBuilder } from './element-batch.ts';
 
+export { chainQuestion, isChainThere } from './chain-question.ts';
 export { type ElementBatch, ElementBatchBuilder } from './element-batch.ts';
 export { nameOfErrno, refusalOf } from './refusal.ts';
 

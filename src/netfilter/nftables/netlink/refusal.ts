@@ -28,6 +28,7 @@ export function refusalOf(batch: ElementBatch, replies: Uint8Array): string | un
   const refusals: string[] = [];
   let acknowledged = false;
   for (const { sequence, errno } of answersIn(replies)) {
+    if (errno === undefined) continue;
     if (errno !== 0) {
       const subject = batch.subjects.get(sequence) ?? 'the transaction';
       refusals.push(`${subject}: ${nameOfErrno(errno)}`);
@@ -37,22 +38,25 @@ export function refusalOf(batch: ElementBatch, replies: Uint8Array): string | un
   return acknowledged ? undefined : 'the kernel did not acknowledge the transaction';
 }
 
-interface Answer {
+/** An answer of the kernel: to a batch an nlmsgerr for each message that failed or is acknowledged, to a question what was asked. */
+export interface Answer {
+  readonly type: number;
   /** That of the message it answers. */
   readonly sequence: number;
-  /** Positive; 0 in an acknowledgement. */
-  readonly errno: number;
+  /** Positive for a failure, 0 in an acknowledgement; undefined where the answer is no nlmsgerr. */
+  readonly errno?: number;
 }
 
-function* answersIn(replies: Uint8Array): IterableIterator<Answer> {
+export function* answersIn(replies: Uint8Array): IterableIterator<Answer> {
   const view = new DataView(replies.buffer, replies.byteOffset, replies.byteLength);
   for (let at = 0; at + HEADER <= view.byteLength; ) {
     const length = view.getUint32(at, HOST_LITTLE_ENDIAN);
     if (length < HEADER || at + length > view.byteLength) throw new Error('a netlink answer was cut off');
-    if (view.getUint16(at + 4, HOST_LITTLE_ENDIAN) === NLMSG_ERROR && length >= HEADER + 4) {
-      const sequence = view.getUint32(at + 8, HOST_LITTLE_ENDIAN);
-      yield { sequence, errno: -view.getInt32(at + HEADER, HOST_LITTLE_ENDIAN) };
-    }
+    const type = view.getUint16(at + 4, HOST_LITTLE_ENDIAN);
+    const sequence = view.getUint32(at + 8, HOST_LITTLE_ENDIAN);
+    const isError = type === NLMSG_ERROR && length >= HEADER + 4;
+    const errno = isError ? { errno: -view.getInt32(at + HEADER, HOST_LITTLE_ENDIAN) } : {};
+    yield { type, sequence, ...errno };
     at += (length + 3) & ~3;
   }
 }

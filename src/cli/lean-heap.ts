@@ -1,0 +1,20 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/**
+ * For a daemon that reads a whole cluster once and then waits for small changes. V8 would take the first for the ordinary
+ * case: its young generation grows to 64 MB and stays so, and what the start left behind is collected when the heap has
+ * doubled, which never comes.
+ */
+export function keepHeapLean(): void {
+  // The young generation keeps the size it has now; loading ten thousand Services is not slower for it.
+  setFlagsFromString('--semi-space-growth-factor=1');
+}
+
+/** Gives back what the start has left behind; takes a tenth of a second. */
+export function compactHeap(): void {
+  // Without the flag there is no name for it, and a new context is where a flag set this late is seen.
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect === 'function') collect({ type: 'major', flavor: 'last-resort' });
+}
