@@ -68,7 +68,7 @@ async function firstPackets(sizes: readonly number[], nodes: readonly Wired[]): 
   for (const sender of senders) await sender.end();
   for (const { pods } of nodes) await arrived(pods, (ROUNDS + WARM_UP) * BURST * 2);
   tell('to one Service', sizes, took.one);
-  tell('to any Service, out of cold caches', sizes, took.all);
+  tell('to any Service', sizes, took.all);
 }
 
 function tell(where: string, sizes: readonly number[], took: readonly (readonly number[])[]): void {
