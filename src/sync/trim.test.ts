@@ -88,7 +88,7 @@ describe('trimming', () => {
     expect(serviceOfSlice(trimmed)).toBe('default/web');
     const planner = new Planner(new ProxyMetrics('nftables'), () => undefined);
     planner.sliceIs(trimmed);
-    expect(planner.takeTriggers()).toEqual([Date.parse('2026-01-01T00:00:00Z')]);
+    expect(planner.takeTriggers()).toMatchObject([{ at: Date.parse('2026-01-01T00:00:00Z') }]);
   });
 
   it('drops the rest, and holds what many endpoints share once', () => {
