@@ -16,7 +16,7 @@ import { CAUSE_CODES, causeEntry } from './causes/registry.ts';
 
 const folder = new URL('testdata/', import.meta.url);
 /** Causes that objects alone cannot bring about: a test below makes the World for each. */
-const MADE_BY_HAND = ['FL034', 'FL037', 'FL039', 'FL040', 'FL041'];
+const MADE_BY_HAND = ['FL034', 'FL037', 'FL039', 'FL040', 'FL041', 'FL044'];
 
 interface Example {
   readonly code: string;
@@ -142,6 +142,23 @@ describe('causes beside Services', () => {
     expect(diagnose(toService, amend(clusterOf(toService), 'n1', drop))).toMatchObject([
       { verdict: 'timeout', code: 'FL034', reason: 'droppedByRule' },
     ]);
+  });
+
+  it('FL044: a node that was read has no rule for the Service, or an old one', () => {
+    const compiled = clusterOf(toService);
+    const read = (save: string) => {
+      const filter = withRules(save);
+      const amended = amend(compiled, 'n2', (host) => ({ ...filter(host), readFrom: 'nodes/n2' }));
+      return diagnose(toService, { ...amended, compiled: compiled.world });
+    };
+    expect(read('')).toMatchObject([{ verdict: 'timeout', code: 'FL044' }]);
+    const old = '-A PREROUTING -d 10.247.0.10/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination';
+    const withOld = (to: string) => read(`*nat\n:PREROUTING ACCEPT [0:0]\n${old} ${to}\nCOMMIT\n`);
+    expect(withOld('10.0.1.99:80')).toMatchObject([{ code: 'FL044' }]);
+    expect(withOld('10.0.1.10:80')).toMatchObject([{ verdict: 'reached', code: undefined }]);
+    // A rule that stops it says so itself.
+    const drop = '*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -j DROP\nCOMMIT\n';
+    expect(read(drop)).toMatchObject([{ code: 'FL034' }]);
   });
 
   it('FL040: a match that is not modelled', () => {

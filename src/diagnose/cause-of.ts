@@ -4,6 +4,7 @@ import { type CauseCode, causeEntry } from './causes/registry.ts';
 import { answered } from './recognise/answered.ts';
 import { capturedPort } from './recognise/capture.ts';
 import { outsideSourceRanges, refusedByPod, withoutEndpoints } from './recognise/endpoints.ts';
+import { notLoaded } from './recognise/loaded.ts';
 import { keptLocal, sentOnUnmasqueraded } from './recognise/policy.ts';
 import { firstOf, type Recogniser, recognised } from './recognise/recognised.ts';
 import { isServiceRule } from './recognise/service-rule.ts';
@@ -35,7 +36,7 @@ export interface Cause {
  */
 export function causeOf(cluster: Cluster, request: WalkRequest, outcome: Outcome): Cause | undefined {
   const situation = new Situation(cluster, request, outcome);
-  const found = firstOf(RECOGNISERS[outcome.reason], situation);
+  const found = notLoaded(situation) ?? firstOf(RECOGNISERS[outcome.reason], situation);
   if (found === undefined) return undefined;
   const step = outcome.deciding?.step;
   return {

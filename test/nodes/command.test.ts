@@ -1,5 +1,5 @@
 /** `--nodes`, `fairlead collect`: what one node of the example printed, with a rule of its administrator in it. */
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -21,6 +21,14 @@ describe('why --nodes', () => {
     expect(stdout).toContain(
       `1. delete the rule at ${SAVE}:25 on n1: reached\n     ${rule.replace('-A', '-D')}\n`,
     );
+  });
+
+  it('prints what the README quotes', async () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const [, command = '', quoted = ''] = /\$ fairlead (why .* --nodes .*)\n([\s\S]*?)```/.exec(readme) ?? [];
+    const { stdout } = await fairlead(command.split(' '));
+    expect(quoted).toContain('FL034');
+    expect(stdout).toContain(quoted);
   });
 
   it('tells programs the same', async () => {

@@ -61,4 +61,11 @@ export const BESIDE_CAUSES = {
       'From outside nobody reaches a private address, and a machine without an elastic address does not get out.',
     shownBy: 'connection',
   },
+  FL044: {
+    name: 'rulesNotLoaded',
+    title: "the node has loaded other rules than the Service's objects ask for",
+    explanation:
+      'What the node printed holds no rule for the dialled address, or one that sends to what is no endpoint: its kube-proxy is behind, or somebody took its rules away.',
+    shownBy: 'connection',
+  },
 } as const satisfies Readonly<Record<string, CauseEntry>>;

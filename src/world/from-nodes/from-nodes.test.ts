@@ -8,9 +8,12 @@ import { hostOf } from '../world.ts';
 import { DUMP_FILES, inventoryOfNodes, readDump, signsOf, withNodes } from './from-nodes.ts';
 import { folder, OBJECTS, own, WORKER } from './worker-fixture.ts';
 
-function joined(files: Readonly<Record<string, string>> = WORKER) {
+function joined(
+  files: Readonly<Record<string, string>> = WORKER,
+  set: Readonly<Record<string, string>> = {},
+) {
   const inventory = inventoryOf(parseManifests('cluster.yaml', OBJECTS), 'default');
-  const cluster = clusterFrom(inventory, chooseProfile(inventory, { set: { network: 'tunnel' } }));
+  const cluster = clusterFrom(inventory, chooseProfile(inventory, { set: { network: 'tunnel', ...set } }));
   const result = withNodes(cluster, [readDump(folder(files))]);
   return { ...result, said: result.problems.slice(cluster.problems.length) };
 }
@@ -265,6 +268,12 @@ describe('rules that were read', () => {
       ).packetFilter?.nftables?.tables.map(({ family, name }) => `${family} ${name}`);
     expect(tables(save)).toEqual(['inet filter']);
     expect(tables(save.replace(' (nf_tables)', ''))).toEqual(['ip filter', 'inet filter']);
+  });
+
+  it('stand beside what stands for another Service proxy, which prints none', () => {
+    const tables = (set: Readonly<Record<string, string>>) =>
+      hostOf(joined(WORKER, set).world, 'worker-1').packetFilter?.nftables?.tables.length ?? 0;
+    expect([tables({}), tables({ serviceProxy: 'Cilium' })]).toEqual([0, 1]);
   });
 
   it('make those of the profile give way, also where there are none', () => {

@@ -38,6 +38,7 @@ export function withNodes(cluster: Cluster, dumps: readonly Dump[]): Cluster {
   return {
     ...cluster,
     world: checkWorld(join.world),
+    compiled: cluster.world,
     problems: [...cluster.problems, ...join.problems],
   };
 }

@@ -1,8 +1,9 @@
 import { Fault } from '../../fault/fault.ts';
 import type { Addr } from '../../ip/ip.ts';
+import { NftRuleset } from '../../netfilter/netfilter.ts';
 import { addressesOf, type NodeFacts } from '../facts.ts';
 import type { KnownPod, Problem } from '../from-objects/from-objects.ts';
-import { rangesOf } from '../profile.ts';
+import { KUBE_PROXY, rangesOf } from '../profile.ts';
 import { bareHost, ETH0, ROUTER, routerMac, vpcGateway } from '../wiring.ts';
 import { type Host, hostOf, type Link, type LinkEnd, type World } from '../world.ts';
 import type { Device } from './devices.ts';
@@ -46,7 +47,9 @@ export class Join {
     }
     this.#addPods(dump, name, pods, wires);
     this.#joinInside(dump, name, wires);
-    this.#hosts.set(name, hostFrom(dump, node, wires));
+    const host = hostFrom(dump, node, wires);
+    const { serviceProxy } = this.#world.profile;
+    this.#hosts.set(name, serviceProxy === KUBE_PROXY ? host : withReplacement(host, node));
     this.problems.push(...dump.notes);
   }
 
@@ -176,6 +179,14 @@ export class Join {
       this.#hosts.set(name, hostFrom(inside, bare, new Map([[pair.inner.name, { kind: 'link' }]])));
     }
   }
+}
+
+/** What forwards Services in the place of kube-proxy prints no rules: what stands for it in a World stays. */
+function withReplacement(host: Host, { packetFilter }: Host): Host {
+  const standing = packetFilter?.nftables?.tables ?? [];
+  const read = host.packetFilter?.nftables?.tables ?? [];
+  const tables = [...standing.filter((table) => !read.includes(table)), ...read];
+  return { ...host, packetFilter: { ...host.packetFilter, nftables: NftRuleset(tables) } };
 }
 
 const ownAddresses = ({ interfaces }: Host): Addr[] =>

@@ -129,7 +129,12 @@ status: { addresses: [{ type: InternalIP, address: 192.168.0.12 }] }
 ---
 apiVersion: v1
 kind: Pod
-metadata: { namespace: default, name: web }
+metadata: { namespace: default, name: web, labels: { app: web } }
 spec: { nodeName: worker-1, containers: [{ name: web, image: web, ports: [{ containerPort: 80 }] }] }
 status: { phase: Running, podIP: 10.244.1.7 }
+---
+apiVersion: v1
+kind: Service
+metadata: { namespace: default, name: web }
+spec: { clusterIP: 10.247.0.10, selector: { app: web }, ports: [{ port: 80 }] }
 `;

@@ -46,6 +46,8 @@ export { type Workload, type WorkloadObject, workloadOf } from './workload.ts';
 /** A World, and what its parts are to Kubernetes. */
 export interface Cluster {
   readonly world: World;
+  /** Where nodes were read: the World in which they are as the objects and the profile would have them. */
+  readonly compiled?: World;
   readonly profile: ClusterProfile;
   /** As the cluster would show them, by `namespace/name`. */
   readonly services: ReadonlyMap<string, Service>;
