@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fairlead } from './supervisor.ts';
 
-const profile = (network: string) => `
+const profile = (network: string, more = '') => `
 apiVersion: fairlead.dev/v1alpha1
 kind: ClusterProfile
 metadata: {name: mine}
-spec: {network: ${network}, proxyMode: nftables, podCIDR: 10.0.0.0/16, kubernetesVersion: "1.33"}
+spec: {network: ${network}, proxyMode: nftables, podCIDR: 10.0.0.0/16, kubernetesVersion: "1.33"${more}}
 ---`;
 
 const node = (at: number, rest = 'spec: {}', annotations = '{}') => `
@@ -53,6 +53,9 @@ const SCENARIOS = {
   'blocks-beside-ranges': `${profile('tunnel')}${node(1, range(250))}${node(2, range(251))}${node(3, range(252))}${BLOCKS}`,
   'host-ports-bridged': `${profile('vpc')}${node(1, range(1))}${node(2, range(2))}${HOST_PORTS}`,
   'host-ports-routed': `${profile('tunnel')}${node(1, range(1))}${node(2, range(2))}${HOST_PORTS}`,
+  // FL007 ends with either.
+  'links-routed': `${profile('vpc', ', podLinks: routed')}${node(1, range(1))}${node(2, range(2))}${HOST_PORTS}`,
+  'bridge-netfilter': `${profile('vpc', ', bridgeNetfilter: true')}${node(1, range(1))}${node(2, range(2))}${HOST_PORTS}`,
 } as const;
 
 type Scenario = keyof typeof SCENARIOS;
@@ -93,6 +96,9 @@ describe.concurrent('on the kernel', () => {
     ['host-ports-bridged', 'vpc-host', '192.168.0.12:8888', 'refused'],
     ['host-ports-routed', 'pod/far', '192.168.0.11:8888', 'reached'],
     ['host-ports-routed', 'pod/agent', '192.168.0.11:8888', 'reached'],
+    ['host-ports-bridged', 'pod/near', '10.247.0.7:80', 'FL007'],
+    ['links-routed', 'pod/near', '10.247.0.7:80', 'reached'],
+    ['bridge-netfilter', 'pod/near', '10.247.0.7:80', 'reached'],
     // The Service has the port before the pod.
     ['host-ports-routed', 'vpc-host', '192.168.0.11:30080', 'FL030'],
   ])('%s: %s to %s: %s', { timeout: 100_000 }, async (name, from, to, said) => {

@@ -76,6 +76,7 @@ export function nodeHost(profile: ClusterProfile, node: NodeFacts, peers: readon
     sysctls: {
       ...forwardingSysctls(profile),
       rpFilter: 1,
+      ...(profile.bridgeNetfilter ? bridgeNetfilter(profile) : {}),
       // portmap sets it as well, for the hostPorts of loopback.
       ...(routesLocalhost(profile) || hostPorts.length > 0 ? { routeLocalnet: true } : {}),
     },
@@ -98,6 +99,11 @@ export function nodeHost(profile: ClusterProfile, node: NodeFacts, peers: readon
       return withSecondInterface(profile, host, sides);
   }
 }
+
+const bridgeNetfilter = (profile: ClusterProfile): Partial<Sysctls> => ({
+  bridgeNfCallIptables: true,
+  ...(familiesOf(profile).includes(6) ? { bridgeNfCallIp6tables: true } : {}),
+});
 
 /** Of a host that forwards, in every family of the cluster. */
 export function forwardingSysctls(profile: ClusterProfile): Sysctls {

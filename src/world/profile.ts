@@ -4,6 +4,7 @@ import { type Addr, type Family, Prefix } from '../ip/ip.ts';
 export const CLOUDS = ['cce', 'ack', 'tke', 'generic'] as const;
 export const NETWORKS = ['tunnel', 'vpc', 'eni'] as const;
 export const PROXY_MODES = ['iptables', 'ipvs', 'nftables'] as const;
+export const POD_LINKS = ['bridged', 'routed'] as const;
 export const LOCAL_DETECTORS = [
   'ClusterCIDR',
   'NodeCIDR',
@@ -20,6 +21,8 @@ export type Cloud = (typeof CLOUDS)[number];
  * the VPC. `eni`: pods have addresses of the VPC behind a second interface of their node.
  */
 export type Network = (typeof NETWORKS)[number];
+/** With the network `vpc`: whether the pods of a node share a bridge, or have a routed link each. */
+export type PodLinks = (typeof POD_LINKS)[number];
 export type ProxyMode = (typeof PROXY_MODES)[number];
 /**
  * How kube-proxy knows a pod of its node (`detectLocalMode`). The interfaces are those the World's pods have: their bridge,
@@ -58,6 +61,9 @@ export interface ClusterProfile extends Ranges {
   readonly localhostNodePorts: boolean;
   /** {@link KUBE_PROXY}, or the name of what forwards Services in its place, which is not modelled. */
   readonly serviceProxy: string;
+  readonly podLinks: PodLinks;
+  /** Whether what a bridge switches passes netfilter (net.bridge.bridge-nf-call-iptables, of br_netfilter). */
+  readonly bridgeNetfilter: boolean;
 }
 
 /** A profile as it is written; whatever is left out has the cloud's default. */
@@ -78,6 +84,8 @@ export interface ProfileSpec {
   readonly nodePortAddresses?: string;
   readonly localhostNodePorts?: boolean | string;
   readonly serviceProxy?: string;
+  readonly podLinks?: string;
+  readonly bridgeNetfilter?: boolean | string;
 }
 
 const FIELDS: readonly (keyof ProfileSpec)[] = [
@@ -94,6 +102,8 @@ const FIELDS: readonly (keyof ProfileSpec)[] = [
   'nodePortAddresses',
   'localhostNodePorts',
   'serviceProxy',
+  'podLinks',
+  'bridgeNetfilter',
 ];
 
 /** What a new cluster of each cloud gets when its maker says nothing. */
@@ -127,6 +137,8 @@ export function profileOf(spec: ProfileSpec, name = 'default'): ClusterProfile {
     nodePortAddresses: parseAddresses(spec.nodePortAddresses ?? 'all'),
     localhostNodePorts: flag('localhostNodePorts', spec.localhostNodePorts ?? false),
     serviceProxy: spec.serviceProxy ?? KUBE_PROXY,
+    podLinks: oneOf('podLinks', spec.podLinks ?? 'bridged', POD_LINKS),
+    bridgeNetfilter: flag('bridgeNetfilter', spec.bridgeNetfilter ?? false),
   };
   for (const ranges of rangesOf(profile)) checkRanges(network, ranges);
   return profile;
@@ -223,6 +235,8 @@ export function specOf(profile: ClusterProfile): Required<ProfileSpec> {
     nodePortAddresses: addressesText(nodePortAddresses),
     localhostNodePorts: profile.localhostNodePorts,
     serviceProxy,
+    podLinks: profile.podLinks,
+    bridgeNetfilter: profile.bridgeNetfilter,
   };
 }
 

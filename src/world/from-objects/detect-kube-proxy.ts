@@ -49,6 +49,7 @@ interface Fields {
   readonly detectLocalMode?: unknown;
   readonly masqueradeAll?: unknown;
   readonly nodePortAddresses?: unknown;
+  readonly localhostNodePorts?: unknown;
 }
 
 function configuration(text: string): Fields {
@@ -57,9 +58,8 @@ function configuration(text: string): Fields {
   const fields = config as Fields & Record<string, unknown>;
   // IPVS mode masquerades by iptables, and by its settings.
   const own = fields[fields.mode === 'nftables' ? 'nftables' : 'iptables'];
-  const masqueradeAll =
-    typeof own === 'object' && own !== null ? (own as Record<string, unknown>).masqueradeAll : undefined;
-  return { ...fields, masqueradeAll };
+  const { masqueradeAll, localhostNodePorts }: Fields = typeof own === 'object' ? (own ?? {}) : {};
+  return { ...fields, masqueradeAll, localhostNodePorts };
 }
 
 function flags(daemonSet: DaemonSet): Fields {
@@ -70,6 +70,7 @@ function flags(daemonSet: DaemonSet): Fields {
     clusterCIDR: flag('cluster-cidr'),
     detectLocalMode: flag('detect-local-mode'),
     nodePortAddresses: flag('nodeport-addresses')?.split(','),
+    localhostNodePorts: flag('iptables-localhost-nodeports') !== 'false',
     ...(masqueradeAll === undefined ? {} : { masqueradeAll: masqueradeAll === 'true' }),
   };
 }
@@ -87,6 +88,11 @@ function readFields(fields: Fields, object: string): Readings {
     nodePortAddresses: {
       value: addressesOf(fields.nodePortAddresses, proxyMode),
       from: `${object}, nodePortAddresses`,
+    },
+    // iptables mode alone has it, on unless told otherwise.
+    localhostNodePorts: {
+      value: String(proxyMode === 'iptables' && fields.localhostNodePorts !== false),
+      from: `${object}, localhostNodePorts`,
     },
     ...(range === undefined ? {} : { podCIDR: { value: range, from: `${object}, clusterCIDR` } }),
   };

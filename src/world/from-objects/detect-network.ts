@@ -34,6 +34,12 @@ const network = (value: Network, from: string, walkedAs?: string): Readings => (
   network: reading(value, from, walkedAs),
 });
 
+/** Ranges or blocks that are routed from node to node, and pods on links of their own. */
+const routed = (from: string): Readings => ({
+  ...network('vpc', from),
+  podLinks: reading('routed', from),
+});
+
 const PLUGINS: readonly Plugin[] = [
   { name: /^terway/, read: terway },
   { name: /^tke-(bridge|eni|cni)-agent/, read: tke },
@@ -42,7 +48,7 @@ const PLUGINS: readonly Plugin[] = [
   { name: /^calico-node/, read: calico },
   { name: /^kube-router/, read: kubeRouter },
   { name: /^aws-node/, read: (set) => network('eni', objectText('DaemonSet', set)) },
-  { name: /^kindnet/, read: (set) => network('vpc', objectText('DaemonSet', set)) },
+  { name: /^kindnet/, read: (set) => routed(objectText('DaemonSet', set)) },
   { name: /^(weave|antrea-agent|openvswitch|kube-ovn-cni)/, read: otherTunnel },
 ];
 
@@ -62,7 +68,9 @@ function flannel(daemonSet: DaemonSet, signs: ClusterSigns): Readings {
     range === undefined ? {} : { podCIDR: reading(range, `${object}, net-conf.json, Network`) };
   // host-gw and the clouds' own backends route the ranges of nodes.
   const isRouted = ['host-gw', 'alloc', 'ali-vpc', 'aws-vpc', 'gce', 'tencent-vpc'].includes(String(type));
-  if (isRouted) return { ...network('vpc', from), ...known };
+  // flannel does not start without br_netfilter.
+  const bridge = { bridgeNetfilter: reading('true', objectText('DaemonSet', daemonSet)) };
+  if (isRouted) return { ...network('vpc', from), ...bridge, ...known };
   return { ...network('tunnel', from, type === 'vxlan' ? undefined : 'VXLAN'), ...known };
 }
 
@@ -108,7 +116,9 @@ function cilium(daemonSet: DaemonSet, signs: ClusterSigns): Readings {
   const isEni = data.ipam === 'eni' || data.ipam === 'alibabacloud';
   const mode = isEni
     ? network('eni', said('ipam'))
-    : network(isNative ? 'vpc' : 'tunnel', data[key] === undefined ? object : said(key));
+    : isNative
+      ? routed(data[key] === undefined ? object : said(key))
+      : network('tunnel', data[key] === undefined ? object : said(key));
   const replaces = /^(true|strict)$/.test(data['kube-proxy-replacement'] ?? '');
   return {
     ...mode,
@@ -130,7 +140,7 @@ function calico(daemonSet: DaemonSet, signs: ClusterSigns): Readings {
   const range = environmentOf(daemonSet, 'CALICO_IPV4POOL_CIDR');
   const isBpf = environmentOf(daemonSet, 'FELIX_BPFENABLED') === 'true';
   return {
-    ...network(isTunnel || isIpip ? 'tunnel' : 'vpc', from, isIpip ? 'VXLAN' : undefined),
+    ...(isTunnel || isIpip ? network('tunnel', from, isIpip ? 'VXLAN' : undefined) : routed(from)),
     ...(range === undefined ? {} : { podCIDR: reading(range, `${object}, CALICO_IPV4POOL_CIDR`) }),
     ...(isBpf ? { serviceProxy: reading('Calico (eBPF)', `${object}, FELIX_BPFENABLED true`) } : {}),
   };

@@ -42,7 +42,11 @@ function balancerOf(cloud: Cloud, text: string) {
     ...one,
     members: members.map(({ addr }) => addr.text),
   }));
-  return { ...balancer, listeners, problems: cluster.problems.map(({ message }) => message) };
+  return {
+    ...balancer,
+    listeners,
+    problems: cluster.problems.map(({ message }) => message).filter((one) => !one.includes('being ready')),
+  };
 }
 
 const CLB = 'service.beta.kubernetes.io/alibaba-cloud-loadbalancer';
@@ -131,6 +135,24 @@ describe('what annotations make of a listener', () => {
       [9443, false],
     ]);
   });
+});
+
+it('a balancer has every private address that its Services say, unless somebody describes it', () => {
+  const two = service({}).replace('{ip: 192.168.0.100}', '{ip: 192.168.0.100}, {ip: 192.168.0.101}');
+  const { address, others, problems } = balancerOf('tke', two);
+  expect([address, ...(others ?? [])].map(String)).toEqual(['192.168.0.100', '192.168.0.101']);
+  expect(problems).toEqual([]);
+  const described = `---
+apiVersion: fairlead.dev/v1alpha1
+kind: LoadBalancer
+metadata: {name: lb-1}
+spec: {addresses: [{type: private, address: 192.168.0.100}, {type: private, address: 192.168.0.102}]}
+`;
+  const known = balancerOf('tke', `${two}${described}`);
+  expect((known.others ?? []).map(String)).toEqual(['192.168.0.102']);
+  expect(known.problems).toEqual([
+    "service 'default/web' says 192.168.0.101, but its balancer 'lb-1' has 192.168.0.100",
+  ]);
 });
 
 describe('an Ingress on a balancer', () => {

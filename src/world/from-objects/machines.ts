@@ -281,8 +281,10 @@ class Reader {
     if (blocks !== undefined) return blocks;
     const range = podRangeOf(node, family);
     // With `eni` the range of a node means nothing: pods have addresses of the VPC.
-    const means = range !== undefined && (this.#profile.network !== 'eni' || podCIDR.covers(range));
-    return means ? { podCIDR: range } : {};
+    const { network, podLinks } = this.#profile;
+    if (range === undefined || (network === 'eni' && !podCIDR.covers(range))) return {};
+    // A range of routed links is one large block: nothing of it shares a bridge.
+    return network === 'vpc' && podLinks === 'routed' ? { blocks: [range] } : { podCIDR: range };
   }
 
   #parse(object: object, path: readonly (string | number)[], text: string): Addr {

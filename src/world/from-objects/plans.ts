@@ -5,6 +5,7 @@ import { nodeHost } from '../node-host.ts';
 import type { ClusterProfile } from '../profile.ts';
 import { proxyConfigOf } from '../proxy-config.ts';
 import type { KnownNode } from './machines.ts';
+import { podRangeOf } from './pod-blocks.ts';
 import type { ServiceView } from './service-view.ts';
 
 type Slices = ReadonlyMap<string, readonly EndpointSlice[]>;
@@ -36,13 +37,14 @@ export function plansOf(
 type ProxyNode = ForwardingPlan['node'];
 
 /** The node as its kube-proxy sees it. */
-function proxyNode({ facts, zone }: KnownNode, profile: ClusterProfile): ProxyNode {
+function proxyNode({ node, facts, zone }: KnownNode, profile: ClusterProfile): ProxyNode {
   const own = nodeHost(profile, facts, []).interfaces.flatMap(({ addresses }) => addresses);
   return {
     name: facts.name,
     ips: addressesOf(facts),
     addresses: own.map(({ addr }) => addr),
-    podCIDRs: [facts, facts.dual].flatMap((own) => own?.podCIDR ?? []),
+    // What the object says, whatever the network plugin makes of it: so kube-proxy has it.
+    podCIDRs: addressesOf(facts).flatMap(({ family }) => podRangeOf(node, family) ?? []),
     ...(zone === undefined ? {} : { zone }),
   };
 }
