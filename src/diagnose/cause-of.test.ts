@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { Addr, Prefix, parsePort } from '../ip/ip.ts';
+import { Endpoint, Prefix } from '../ip/ip.ts';
 import { parseIptablesSave } from '../netfilter/netfilter.ts';
 import { walk } from '../trace/trace.ts';
 import {
@@ -56,11 +56,12 @@ function amend(cluster: Cluster, name: string, amendment: Amendment): Cluster {
 }
 
 function diagnose(example: Example, cluster = clusterOf(example)) {
-  const [, addr = '', port = '', udp] = /^(.+):(\d+)(\/udp)?$/.exec(example.to) ?? [];
+  const [, end = '', udp] = /^(.+?)(\/udp)?$/.exec(example.to) ?? [];
+  const { addr, port } = Endpoint.parse(end);
   const request = {
     from: hostFor(cluster, example.from),
-    to: Addr.parse(addr),
-    port: parsePort(port),
+    to: addr,
+    port,
     protocol: udp === undefined ? 'TCP' : 'UDP',
   } as const;
   return walk(cluster.world, request).map((outcome) => ({
@@ -176,11 +177,11 @@ describe('causes beside Services', () => {
       text: example.text.replace('proxyMode:', 'serviceProxy: Cilium\n  proxyMode:'),
     });
     const asked = replaced(toService);
-    const [addr = '', port = ''] = asked.to.split(':');
+    const { addr, port } = Endpoint.parse(asked.to);
     const request = {
       from: 'default/far',
-      to: Addr.parse(addr),
-      port: parsePort(port),
+      to: addr,
+      port,
       protocol: 'TCP',
     } as const;
     const cluster = clusterOf(asked);

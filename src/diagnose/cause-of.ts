@@ -1,5 +1,6 @@
 import type { Outcome, Reason, WalkRequest } from '../trace/trace.ts';
 import type { Cluster } from '../world/from-objects/from-objects.ts';
+import { familyText, isWithin, rangesOf } from '../world/profile.ts';
 import { type CauseCode, causeEntry } from './causes/registry.ts';
 import { answered } from './recognise/answered.ts';
 import { capturedPort } from './recognise/capture.ts';
@@ -67,10 +68,23 @@ const onlyBack =
 
 /** A machine that is no node and no pod knows no clusterIP. */
 const clusterIPFromOutside: Recogniser = ({ cluster, request, clientNode }) => {
-  if (clientNode !== undefined || !cluster.profile.serviceCIDR.contains(request.to)) return undefined;
+  if (clientNode !== undefined || !isWithin(cluster.profile, 'serviceCIDR', request.to)) return undefined;
   return recognised(
     'FL038',
     `${request.from} is no node, and ${request.to} exists in the rules of nodes only`,
+  );
+};
+
+/** Of IPv4 and IPv6 the client has the other one. */
+const otherFamily: Recogniser = ({ client, request, dialled, deciding }) => {
+  const { family } = request.to;
+  const addresses = client?.interfaces.flatMap((each) => each.addresses) ?? [];
+  if (client === undefined || addresses.some(({ addr }) => addr.family === family)) return undefined;
+  if (deciding !== undefined && deciding.host !== client.name) return undefined;
+  const whose = dialled === undefined ? '' : `, svc/${dialled.name}'s,`;
+  return recognised(
+    'FL045',
+    `${request.to}${whose} is of ${familyText(family)}, and ${client.name} has none`,
   );
 };
 
@@ -125,7 +139,9 @@ const border: Recogniser = ({ client, request, cluster }) => {
   if (client?.role === 'client') {
     return recognised('FL042', `${request.to} is no address that the gateway knows from outside`);
   }
-  const { vpcCIDR } = cluster.profile;
+  const { family } = request.to;
+  const { vpcCIDR } =
+    rangesOf(cluster.profile).find((ranges) => ranges.vpcCIDR.family === family) ?? cluster.profile;
   return recognised(
     'FL042',
     `${request.to} is outside of ${vpcCIDR}, and ${request.from} leaves with no elastic address`,
@@ -168,7 +184,7 @@ const RECOGNISERS: Readonly<Record<Reason, readonly Recogniser[]>> = {
     filteredAtTunnel,
     (situation) => recognised('FL037', decided(situation)),
   ],
-  noRoute: noWay,
+  noRoute: [otherFamily, ...noWay],
   blackholeRoute: noWay,
   unreachableRoute: noWay,
   broadcastDestination: noWay,

@@ -1,7 +1,8 @@
-import { Addr, type Port, type Protocol, portOf } from '../ip/ip.ts';
+import { Addr, type Family, type Port, type Protocol, portOf } from '../ip/ip.ts';
 import type { Service, ServicePort } from '../kube/objects.ts';
 import type { NodeFacts } from '../world/facts.ts';
 import type { Cluster } from '../world/from-objects/from-objects.ts';
+import { familyText, isWithin } from '../world/profile.ts';
 import { hostsOf } from '../world/world.ts';
 import { idlePodOn } from './stand-ins.ts';
 
@@ -86,20 +87,30 @@ export interface Target {
 /**
  * clusterIP; {serverNode, ownNode, otherNode}.{private, public} where there is a node port: serverNode runs a ready endpoint,
  * ownNode is the client's, otherNode is a further node without an endpoint; loadBalancer.{private, public}, and with `:PORT`
- * the listeners of its balancer that are not this Service's; natGateway.public; podIP.
+ * the listeners of its balancer that are not this Service's; natGateway.public; podIP. In a dual-stack cluster the names of what
+ * is of the secondary family end in that, as in clusterIP.IPv6.
  */
 export function targetsOf(stage: Stage, port: ServicePort, client: Client): Target[] {
   const protocol = protocolOf(port);
   const make = (name: string, addr: Addr | undefined, number: number | undefined): Target[] =>
     addr === undefined || number === undefined ? [] : [{ name, addr, port: portOf(number), protocol }];
-  const { clusterIP } = stage.service.spec ?? {};
-  const nodeTarget = (name: string, node: NodeFacts | undefined): Target[] => [
-    ...make(`${name}.private`, node?.address, port.nodePort),
-    ...make(`${name}.public`, node?.elastic, port.nodePort),
-  ];
+  const { clusterIP, clusterIPs = clusterIP === undefined ? [] : [clusterIP] } = stage.service.spec ?? {};
+  const { cluster } = stage;
+  const nodeTarget = (name: string, node: NodeFacts | undefined): Target[] =>
+    [node, node?.dual].flatMap((own) => {
+      if (own === undefined) return [];
+      const family = ofFamily(cluster, own.address.family);
+      return [
+        ...make(`${name}.private${family}`, own.address, port.nodePort),
+        ...make(`${name}.public${family}`, own.elastic, port.nodePort),
+      ];
+    });
   const own = stage.others.find(({ name }) => name === client.node);
   return [
-    ...make('clusterIP', clusterIP === undefined ? undefined : Addr.parse(clusterIP), port.port),
+    ...clusterIPs.flatMap((text) => {
+      const addr = Addr.parse(text);
+      return make(`clusterIP${ofFamily(cluster, addr.family)}`, addr, port.port);
+    }),
     ...nodeTarget('serverNode', stage.server),
     ...nodeTarget('ownNode', own),
     ...nodeTarget(
@@ -111,6 +122,10 @@ export function targetsOf(stage: Stage, port: ServicePort, client: Client): Targ
   ];
 }
 
+/** What the name of a target ends in. */
+const ofFamily = ({ profile }: Cluster, family: Family): string =>
+  profile.secondary?.vpcCIDR.family === family ? `.${familyText(family)}` : '';
+
 const protocolOf = ({ protocol }: ServicePort): Protocol =>
   protocol === 'UDP' || protocol === 'SCTP' ? protocol : 'TCP';
 
@@ -118,9 +133,9 @@ function cloudTargets({ cluster, key }: Stage, port: ServicePort, protocol: Prot
   const balancer = cluster.balancers.find(({ name }) => name === cluster.balancerOf.get(key));
   const own = (cluster.cloudAddresses.get(key) ?? []).map((addr): Target => {
     const isGateway = cluster.forwards.some(({ elastic }) => elastic.equals(addr));
-    const side = cluster.profile.vpcCIDR.contains(addr) ? 'private' : 'public';
+    const side = isWithin(cluster.profile, 'vpcCIDR', addr) ? 'private' : 'public';
     return {
-      name: isGateway ? 'natGateway.public' : `loadBalancer.${side}`,
+      name: `${isGateway ? 'natGateway.public' : `loadBalancer.${side}`}${ofFamily(cluster, addr.family)}`,
       addr,
       port: portOf(port.port),
       protocol,
@@ -144,12 +159,16 @@ function cloudTargets({ cluster, key }: Stage, port: ServicePort, protocol: Prot
 }
 
 function podTargets({ cluster, key }: Stage, port: ServicePort, protocol: Protocol): Target[] {
-  for (const { endpoints, ports } of cluster.slices.get(key) ?? []) {
+  const found = new Map<string, Target>();
+  for (const { endpoints, ports, addressType } of cluster.slices.get(key) ?? []) {
+    if (found.has(addressType)) continue;
     const number = (ports ?? []).find(({ name }) => (name ?? '') === (port.name ?? ''))?.port;
     const address = endpoints.find(({ conditions }) => conditions?.ready !== false)?.addresses[0];
     if (number !== undefined && address !== undefined && Addr.isAddr(address)) {
-      return [{ name: 'podIP', addr: Addr.parse(address), port: portOf(number), protocol }];
+      const addr = Addr.parse(address);
+      const name = `podIP${ofFamily(cluster, addr.family)}`;
+      found.set(addressType, { name, addr, port: portOf(number), protocol });
     }
   }
-  return [];
+  return [...found.values()];
 }

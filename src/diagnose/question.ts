@@ -3,6 +3,7 @@ import { Addr, Endpoint, type Port, type Protocol, parsePort, portOf } from '../
 import type { Service, ServicePort } from '../kube/objects.ts';
 import { isHeadless } from '../kube/service-endpoints.ts';
 import type { Cluster } from '../world/from-objects/from-objects.ts';
+import { isWithin } from '../world/profile.ts';
 import { hostsOf } from '../world/world.ts';
 
 /** The addresses of a Service a client may dial. */
@@ -180,7 +181,7 @@ function namedTarget(
   const addresses = isHeadless(service) ? endpointAddresses(cluster, key) : clusterIPs(service);
   return {
     name: `${name}:${port}`,
-    addresses: needed(addresses, key, 'endpoint'),
+    addresses: usable(cluster, client, needed(addresses, key, 'endpoint')),
     port,
     protocol,
     service: key,
@@ -203,19 +204,22 @@ function serviceTarget(
   switch (at) {
     case 'clusterIP': {
       if (!isHeadless(service)) {
-        return { ...target, name: `svc/${key}`, addresses: needed(clusterIPs(service), key, 'clusterIP') };
+        const addresses = usable(cluster, client, needed(clusterIPs(service), key, 'clusterIP'));
+        return { ...target, name: `svc/${key}`, addresses };
       }
-      const addresses = needed(endpointAddresses(cluster, key), key, 'endpoint');
+      const addresses = usable(cluster, client, needed(endpointAddresses(cluster, key), key, 'endpoint'));
       return { ...target, name: `svc/${key}`, port: endpointPort(cluster, key, port), addresses };
     }
     case 'nodePort': {
       if (!port.nodePort)
         throw new Fault('FE013', `service '${key}' has no node port`, 'dial another address');
-      const { name, addr } = nodeAddress(cluster, text);
-      return { ...target, name: `svc/${key} at ${name}`, addresses: [addr], port: portOf(port.nodePort) };
+      const { name, addresses: all } = nodeAddresses(cluster, text, service);
+      const addresses = usable(cluster, client, all);
+      return { ...target, name: `svc/${key} at ${name}`, addresses, port: portOf(port.nodePort) };
     }
     case 'loadBalancer': {
-      const addresses = balancerAddresses(cluster, text, client, service, key);
+      const all = balancerAddresses(cluster, text, client, service, key);
+      const addresses = usable(cluster, client, all);
       return { ...target, name: `svc/${key} at its load balancer`, addresses };
     }
     case 'externalIP': {
@@ -223,7 +227,7 @@ function serviceTarget(
       return {
         ...target,
         name: `svc/${key} at its external IP`,
-        addresses: needed(addresses, key, 'external IP'),
+        addresses: usable(cluster, client, needed(addresses, key, 'external IP')),
       };
     }
   }
@@ -248,8 +252,21 @@ function portNamed(service: Service, key: string, wanted: string | undefined): S
   );
 }
 
-const clusterIPs = ({ spec }: Service): Addr[] =>
-  spec?.clusterIP && spec.clusterIP !== 'None' ? [Addr.parse(spec.clusterIP)] : [];
+function clusterIPs({ spec }: Service): Addr[] {
+  const { clusterIP, clusterIPs: all = clusterIP ? [clusterIP] : [] } = spec ?? {};
+  return all.filter((text) => text !== 'None').map((text) => Addr.parse(text));
+}
+
+/**
+ * Of the addresses of a name those that the client would take: of the families it has an address of itself (RFC 6724, rule 1);
+ * all of them where that leaves none, so that it is told why.
+ */
+function usable(cluster: Cluster, client: Client, addresses: readonly Addr[]): readonly Addr[] {
+  const interfaces = cluster.world.hosts.get(client.host)?.interfaces ?? [];
+  const own = new Set(interfaces.flatMap((each) => each.addresses.map(({ addr }) => addr.family)));
+  const some = addresses.filter(({ family }) => own.has(family));
+  return some.length > 0 ? some : addresses;
+}
 
 /** What DNS answers for a headless Service: every endpoint that is ready. */
 function endpointAddresses(cluster: Cluster, key: string): Addr[] {
@@ -268,19 +285,26 @@ function needed(addresses: readonly Addr[], key: string, what: string): readonly
   throw new Fault('FE013', `service '${key}' has no ${what}`, 'dial another address, see --at');
 }
 
-function nodeAddress(
+/** Its address of each family that the Service has. */
+function nodeAddresses(
   cluster: Cluster,
   { node, address = 'private' }: QuestionText,
-): { name: string; addr: Addr } {
+  service: Service,
+): { name: string; addresses: Addr[] } {
   const names = cluster.nodes.map(({ facts }) => facts.name);
   if (node === undefined)
     throw new Fault('FE006', 'a node port needs its node', `add --node ${names.join(' | ')}`);
   const facts = cluster.nodes.find((one) => one.facts.name === node)?.facts;
   if (facts === undefined) throw leftOut(cluster, 'node', node) ?? nothingNamed('node', node, names);
-  const addr = address === 'public' ? facts.elastic : facts.address;
-  if (addr === undefined)
+  const families = new Set(clusterIPs(service).map(({ family }) => family));
+  const all = [facts, ...(facts.dual === undefined ? [] : [facts.dual])].flatMap(
+    (own) => (address === 'public' ? own.elastic : own.address) ?? [],
+  );
+  const served = all.filter(({ family }) => families.has(family));
+  const addresses = served.length > 0 ? served : all.slice(0, 1);
+  if (addresses.length === 0)
     throw new Fault('FE013', `node '${node}' has no public address`, 'use --address private');
-  return { name: node, addr };
+  return { name: node, addresses };
 }
 
 /** The private address for whoever is inside and the public one for whoever is not, unless the question says which. */
@@ -292,7 +316,7 @@ function balancerAddresses(
   key: string,
 ): readonly Addr[] {
   const all = cluster.cloudAddresses.get(key) ?? [];
-  const isPrivate = (addr: Addr) => cluster.profile.vpcCIDR.contains(addr);
+  const isPrivate = (addr: Addr) => isWithin(cluster.profile, 'vpcCIDR', addr);
   const side = address ?? (client.isInside ? 'private' : 'public');
   const fitting = all.filter((addr) => isPrivate(addr) === (side === 'private'));
   if (fitting.length > 0) return fitting;

@@ -1,7 +1,15 @@
 import { type Addr, Prefix } from '../ip/ip.ts';
 import { withPods } from '../world/attachment.ts';
-import { type NodeFacts, type PodFacts, roomOf } from '../world/facts.ts';
+import {
+  addressesOf,
+  inFamily,
+  type NodeAddresses,
+  type NodeFacts,
+  type PodFacts,
+  roomOf,
+} from '../world/facts.ts';
 import type { Cluster, KnownPod } from '../world/from-objects/from-objects.ts';
+import { rangesOf } from '../world/profile.ts';
 import { POD_BRIDGE } from '../world/wiring.ts';
 import { hostsOf } from '../world/world.ts';
 
@@ -20,19 +28,24 @@ export function withStandIns(cluster: Cluster): Cluster {
     ),
   );
   const pods = cluster.nodes.flatMap(({ facts }): (readonly [NodeFacts, PodFacts])[] => {
-    const range = roomOf(facts, profile.network, profile.podCIDR);
-    const address = range && freeAddress(range, taken);
+    const [address, second] = rangesOf(profile).flatMap(({ podCIDR }) => {
+      const own = inFamily<NodeAddresses>(facts, podCIDR.family);
+      const range = own && roomOf(own, profile.network, podCIDR);
+      return (range && freeAddress(range, taken)) ?? [];
+    });
     if (address === undefined || !takesPods(cluster, facts.name, address)) return [];
-    taken.add(address.text);
-    return [[facts, { namespace: NAMESPACE, name: facts.name, node: facts.name, address }]];
+    for (const addr of [address, second]) if (addr !== undefined) taken.add(addr.text);
+    const dual = second === undefined ? {} : { dual: { address: second } };
+    return [[facts, { namespace: NAMESPACE, name: facts.name, node: facts.name, address, ...dual }]];
   });
-  const known = pods.map(([, { namespace, name, node, address }]): readonly [string, KnownPod] => {
+  const known = pods.map(([, { namespace, name, node, address, dual }]): readonly [string, KnownPod] => {
     const host = `${namespace}/${name}`;
     return [
       host,
       {
         pod: { metadata: { namespace, name }, spec: { nodeName: node, containers: [] } },
         address,
+        ...(dual === undefined ? {} : { dual }),
         node,
         host,
       },
@@ -80,8 +93,10 @@ export function idlePodOn(
   namespace: string,
   busy: ReadonlySet<string>,
 ): KnownPod | undefined {
-  const idle = [...cluster.pods.values()].filter(
-    (one) => one.node === node && one.host !== node && !busy.has(one.address.text),
-  );
+  const isIdle = (one: KnownPod) => addressesOf(one).every(({ text }) => !busy.has(text));
+  const idle = [...cluster.pods.values()]
+    .filter((one) => one.node === node && one.host !== node && isIdle(one))
+    // One that has every family of the cluster stands for more.
+    .sort((a, b) => addressesOf(b).length - addressesOf(a).length);
   return idle.find(({ pod }) => pod.metadata?.namespace === namespace) ?? idle[0];
 }

@@ -149,6 +149,13 @@ export function rangesOf(profile: Pick<ClusterProfile, keyof Ranges | 'secondary
   return profile.secondary === undefined ? [profile] : [profile, profile.secondary];
 }
 
+/** Whether the range of that kind, of whichever family, holds the address. */
+export const isWithin = (
+  profile: Pick<ClusterProfile, keyof Ranges | 'secondary'>,
+  range: keyof Ranges,
+  addr: Addr,
+): boolean => rangesOf(profile).some((ranges) => ranges[range].contains(addr));
+
 /** The cluster's families, the primary one first. */
 export const familiesOf = (profile: ClusterProfile): Family[] =>
   rangesOf(profile).map(({ vpcCIDR }) => vpcCIDR.family);

@@ -238,11 +238,12 @@ export function hasIpv6(host: Host): boolean {
 }
 
 /**
- * The host's own address: the first one of its first interface beside `lo`. Throws {@link Fault} FE011 if it has none.
+ * The host's own address (of the family, where one is said): the first one of its first interface beside `lo`. Throws {@link Fault} FE011 if it has none.
  */
-export function addressOf(host: Host): Addr {
+export function addressOf(host: Host, family?: Family): Addr {
   for (const { kind, addresses } of host.interfaces) {
-    if (kind !== 'loopback' && kind !== 'dummy' && addresses[0] !== undefined) return addresses[0].addr;
+    const own = addresses.find(({ addr }) => family === undefined || addr.family === family);
+    if (kind !== 'loopback' && kind !== 'dummy' && own !== undefined) return own.addr;
   }
   throw new Fault('FE011', `host '${host.name}' has no address`, 'give it one');
 }

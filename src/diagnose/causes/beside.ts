@@ -68,4 +68,11 @@ export const BESIDE_CAUSES = {
       'What the node printed holds no rule for the dialled address, or one that sends to what is no endpoint: its kube-proxy is behind, or somebody took its rules away.',
     shownBy: 'connection',
   },
+  FL045: {
+    name: 'otherFamily',
+    title: 'an address of an IP family that the client does not have',
+    explanation:
+      'The address is of IPv6 and the client has IPv4 alone, or the other way round, so its own kernel knows no way.',
+    shownBy: 'connection',
+  },
 } as const satisfies Readonly<Record<string, CauseEntry>>;

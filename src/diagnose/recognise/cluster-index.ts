@@ -65,7 +65,7 @@ export class ClusterIndex {
   }
 
   #addService(cluster: Cluster, name: string, service: Service): void {
-    const { clusterIP, externalIPs = [], ports = [] } = service.spec ?? {};
+    const { clusterIP, clusterIPs = [], externalIPs = [], ports = [] } = service.spec ?? {};
     const cloud = (cluster.cloudAddresses.get(name) ?? []).map(({ text }) => text);
     for (const port of ports) {
       const protocol = port.protocol ?? 'TCP';
@@ -73,7 +73,7 @@ export class ClusterIndex {
         const key = `${address} ${port.port}/${protocol}`;
         if (!this.#byAddress.has(key)) this.#byAddress.set(key, { service, name, port, by });
       };
-      if (clusterIP) add(clusterIP, 'clusterIP');
+      for (const address of clusterIP ? [clusterIP, ...clusterIPs.slice(1)] : []) add(address, 'clusterIP');
       for (const address of cloud) add(address, 'loadBalancer');
       for (const address of externalIPs) add(address, 'externalIP');
       if (port.nodePort) {

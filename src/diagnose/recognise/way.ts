@@ -13,7 +13,10 @@ export const martian: Recogniser = (situation) => {
 
 /** The request was heard, and its answer was not. */
 export const lostReply: Recogniser = (situation) =>
-  firstOf([fromCapturedAddress, sentOnUnmasqueraded, pastBalancer, switched, otherwise], situation);
+  firstOf(
+    [fromCapturedAddress, sentOnUnmasqueraded, backToClient, pastBalancer, switched, otherwise],
+    situation,
+  );
 
 /** A node dials an address that is bound on it, and takes that very address for its own. */
 export const fromCapturedAddress: Recogniser = (situation) => {
@@ -23,6 +26,16 @@ export const fromCapturedAddress: Recogniser = (situation) => {
   return recognised(
     'FL013',
     `${request.to} is bound on ${clientNode}, which therefore dials it from ${request.to}, and nothing rewrites that`,
+  );
+};
+
+/** With IPv6 no host doubts that its own address comes from outside: the request is heard, and the answer stays at home. */
+const backToClient: Recogniser = ({ passedBalancer, enteredNode, outcome, request }) => {
+  const isChosen = enteredNode === request.from || outcome.endpoint?.host === request.from;
+  if (passedBalancer === undefined || !isChosen || outcome.sourceSeen?.family !== 6) return undefined;
+  return recognised(
+    'FL008',
+    `${passedBalancer} keeps the client's address and chose ${request.from}, which is the client itself and answers itself`,
   );
 };
 

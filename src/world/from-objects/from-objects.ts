@@ -22,6 +22,7 @@ import type { ClusterProfile } from '../profile.ts';
 import { serviceRules, withServiceRules } from '../service-rules.ts';
 import type { World } from '../world.ts';
 import { balancingOf, isMember } from './balancing.ts';
+import { canonicalSlice } from './canonical.ts';
 import type { IngressNote } from './ingress.ts';
 import type { Inventory, Problem } from './inventory.ts';
 import { expectedPorts } from './listeners.ts';
@@ -159,7 +160,8 @@ function slicesByService(
         inventory.pods
           .filter((pod) => selectsPod(service, pod))
           .map((pod) => (silent.has(pod) ? withReadiness(pod) : pod));
-      return [keyOf(service), own ?? slicesOf(service, selected(), (name) => nodes.get(name))];
+      const all = own ?? slicesOf(service, selected(), (name) => nodes.get(name));
+      return [keyOf(service), all.map(canonicalSlice)];
     }),
   );
 }

@@ -18,7 +18,6 @@ export function expectedPorts(slices: Iterable<EndpointSlice>): ExpectedPorts {
   return expected;
 }
 
-/** An address of IPv6 can be written in many ways. */
 const keyOfAddress = (text: string): string => (Addr.isAddr(text) ? Addr.parse(text).text : text);
 
 /**

@@ -1,6 +1,7 @@
 import { Addr, type Family, type Prefix } from '../../ip/ip.ts';
 import { keyOf, type Service } from '../../kube/objects.ts';
 import { type ClusterProfile, familyText, isAtLeast, rangesOf } from '../profile.ts';
+import { canonicalService } from './canonical.ts';
 import { balancerNameOf, CLOUD_FACTS, holds } from './cloud-facts.ts';
 import type { Inventory, Problem } from './inventory.ts';
 import { listAddresses } from './kinds.ts';
@@ -38,7 +39,7 @@ export function viewServices(
   const views = inventory.services.map((service): ServiceView => {
     const note = (message: string) =>
       problems.push({ place: inventory.place(service), message: `service '${keyOf(service)}' ${message}` });
-    const allocated = allocator.fill(service, note);
+    const allocated = canonicalService(allocator.fill(service, note));
     const ingress = ingressOf(inventory, profile, allocated);
     const cloudAddresses = ingress.flatMap(({ ip }) =>
       ip !== undefined && Addr.isAddr(ip) ? [Addr.parse(ip)] : [],

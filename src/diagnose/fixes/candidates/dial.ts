@@ -1,12 +1,14 @@
 import { Addr, Endpoint, portOf } from '../../../ip/ip.ts';
 import type { ServicePort } from '../../../kube/objects.ts';
+import { addressesOf, inFamily, type MachineAddresses, type NodeAddresses } from '../../../world/facts.ts';
 import type { Situation } from '../../recognise/situation.ts';
 import type { Attempt, Candidate } from '../fix.ts';
 
 /** Inside the cluster, the clusterIP or the name. */
 export const clusterIP: Candidate = function* (situation) {
   const { dialled, request, clientNode } = situation;
-  const address = dialled?.service.spec?.clusterIP;
+  const { clusterIP: first, clusterIPs: all = [] } = dialled?.service.spec ?? {};
+  const address = all.find((text) => text.includes(':') === (request.to.family === 6)) ?? first;
   if (dialled === undefined || dialled.by === 'clusterIP' || clientNode === undefined) return;
   if (address === undefined || !Addr.isAddr(address)) return;
   const [namespace, name] = dialled.name.split('/');
@@ -24,7 +26,8 @@ export const clusterIP: Candidate = function* (situation) {
 export const otherSide: Candidate = function* (situation) {
   const { request, cluster, client } = situation;
   const machines = [...cluster.nodes.map(({ facts }) => facts), ...cluster.balancers];
-  for (const { name, address, elastic } of machines) {
+  for (const { name, ...machine } of machines) {
+    const { address, elastic } = inFamily<MachineAddresses>(machine, request.to.family) ?? {};
     const isOutside = client?.role === 'client';
     const [wrong, right, side] = isOutside ? [address, elastic, 'elastic'] : [elastic, address, 'private'];
     if (right === undefined || wrong?.equals(request.to) !== true) continue;
@@ -38,7 +41,8 @@ export const servingNode: Candidate = function* (situation) {
   const { cluster, request, dialled, readyNodes, client } = situation;
   if (dialled?.by !== 'nodePort') return;
   const serving = cluster.nodes.find(({ facts }) => readyNodes.has(facts.name));
-  const address = client?.role === 'client' ? serving?.facts.elastic : serving?.facts.address;
+  const own = serving && inFamily<NodeAddresses>(serving.facts, request.to.family);
+  const address = client?.role === 'client' ? own?.elastic : own?.address;
   if (serving === undefined || address === undefined || address.equals(request.to)) return;
   yield {
     ...dialling(situation, address),
@@ -53,7 +57,9 @@ export const servingNode: Candidate = function* (situation) {
  */
 export const published: Candidate = function* (situation) {
   const { cluster, request, dialled, clientNode } = situation;
-  const isNode = cluster.nodes.some(({ facts }) => facts.address.equals(request.to));
+  const isNode = cluster.nodes.some(({ facts }) =>
+    addressesOf(facts).some((addr) => addr.equals(request.to)),
+  );
   if (clientNode !== undefined && !isNode) return;
   for (const [name, service] of cluster.services) {
     const port = (service.spec?.ports ?? []).find((one) =>
@@ -74,7 +80,7 @@ const leadsTo = ({ cluster, request }: Situation, name: string, { name: port = '
   );
 
 function* waysIn(situation: Situation, name: string, port: ServicePort): Generator<Attempt> {
-  const { cluster, client } = situation;
+  const { cluster, client, request } = situation;
   for (const address of cluster.cloudAddresses.get(name) ?? []) {
     const title = `dial the balancer of svc/${name}: ${new Endpoint(address, portOf(port.port)).text}`;
     yield { ...dialling(situation, address, port.port), title };
@@ -83,7 +89,8 @@ function* waysIn(situation: Situation, name: string, port: ServicePort): Generat
   if (!nodePort) return;
   const ready = (cluster.slices.get(name) ?? []).flatMap(({ endpoints }) => endpoints ?? []);
   const serving = cluster.nodes.find(({ facts }) => ready.some(({ nodeName }) => nodeName === facts.name));
-  const address = client?.role === 'client' ? serving?.facts.elastic : serving?.facts.address;
+  const own = serving && inFamily<NodeAddresses>(serving.facts, request.to.family);
+  const address = client?.role === 'client' ? own?.elastic : own?.address;
   if (address === undefined) return;
   const title = `dial the node port of svc/${name}: ${new Endpoint(address, portOf(nodePort)).text}`;
   yield { ...dialling(situation, address, nodePort), title };

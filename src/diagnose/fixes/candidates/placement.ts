@@ -2,8 +2,9 @@ import type { Addr, Prefix } from '../../../ip/ip.ts';
 import { isTolerated, wantsNode } from '../../../kube/node-fit.ts';
 import { keyOf, nameOf, type Pod } from '../../../kube/objects.ts';
 import { selectsPod } from '../../../kube/service-endpoints.ts';
-import { roomOf } from '../../../world/facts.ts';
+import { addressesOf, inFamily, type NodeAddresses, roomOf } from '../../../world/facts.ts';
 import { type KnownNode, type Workload, workloadOf } from '../../../world/from-objects/from-objects.ts';
+import { rangesOf } from '../../../world/profile.ts';
 import type { Situation } from '../../recognise/situation.ts';
 import type { Attempt, Candidate, JsonObject, ObjectPatch } from '../fix.ts';
 
@@ -90,7 +91,8 @@ function onEveryNode(situation: Situation, owner: Workload, model: Pod): Attempt
       const moved = spare.pop()?.pod;
       const name = nameOf(moved ?? model) + (moved === undefined ? `-on-${node.facts.name}` : '');
       const added = moveTo(situation, moved ?? model, node, name, given);
-      given.add(added?.status?.podIP ?? '');
+      for (const { ip = '' } of [{ ip: added?.status?.podIP }, ...(added?.status?.podIPs ?? [])])
+        given.add(ip);
       return added === undefined ? [] : [added];
     });
   if (stands.length === 0) return undefined;
@@ -141,21 +143,27 @@ function moveTo(
   name = nameOf(pod),
   given: ReadonlySet<string> = new Set(),
 ): Pod | undefined {
-  const { network, podCIDR } = situation.cluster.profile;
-  const range = network === 'eni' ? podCIDR : roomOf(facts, network, podCIDR);
-  const address = range && freeIn(situation, range, given);
-  if (address === undefined) return undefined;
+  const { profile } = situation.cluster;
+  const { network } = profile;
+  const ips = rangesOf(profile).flatMap(({ podCIDR }) => {
+    const own = inFamily<NodeAddresses>(facts, podCIDR.family);
+    const range = network === 'eni' ? podCIDR : own && roomOf(own, network, podCIDR);
+    return (range && freeIn(situation, range, given)?.text) ?? [];
+  });
+  const [podIP] = ips;
+  if (podIP === undefined) return undefined;
   const { podIPs: _, ...status } = pod.status ?? {};
   return {
     ...pod,
     metadata: { ...pod.metadata, name },
     spec: { ...pod.spec, containers: pod.spec?.containers ?? [], nodeName: facts.name },
-    status: { ...status, podIP: address.text },
+    status: { ...status, podIP, ...(ips.length > 1 ? { podIPs: ips.map((ip) => ({ ip })) } : {}) },
   };
 }
 
 function freeIn({ cluster }: Situation, range: Prefix, given: ReadonlySet<string>): Addr | undefined {
-  const taken = new Set([...[...cluster.pods.values()].map(({ address }) => address.text), ...given]);
+  const held = [...cluster.pods.values()].flatMap(addressesOf).map(({ text }) => text);
+  const taken = new Set([...held, ...given]);
   // From its end: the first addresses are the bridge's and the tunnel's.
   for (let addr = range.last.plus(-1); range.contains(addr); addr = addr.plus(-1)) {
     if (!taken.has(addr.text)) return addr;

@@ -1,6 +1,6 @@
 import { Prefix } from '../../../ip/ip.ts';
 import type { Pod } from '../../../kube/objects.ts';
-import { isAtLeast } from '../../../world/profile.ts';
+import { isAtLeast, rangesOf } from '../../../world/profile.ts';
 import { addressOf } from '../../../world/world.ts';
 import type { Situation } from '../../recognise/situation.ts';
 import type { Attempt, Candidate, JsonObject, ObjectPatch } from '../fix.ts';
@@ -126,6 +126,7 @@ function spareAddress({ cluster }: Situation, taken: Set<string>): string {
       interfaces.flatMap(({ addresses }) => addresses.map(({ addr }) => addr.text)),
     ),
   );
+  // Of the primary family: what is dialled may change with the balancer.
   let addr = cluster.profile.vpcCIDR.last.plus(-1000);
   while (taken.has(addr.text) || inUse.has(addr.text)) addr = addr.plus(-1);
   taken.add(addr.text);
@@ -133,12 +134,14 @@ function spareAddress({ cluster }: Situation, taken: Set<string>): string {
 }
 
 /** The client's kind: all pods, all machines of the VPC, or the one client outside. */
-export const wideRanges: Candidate = function* ({ cluster, dialled, client }) {
+export const wideRanges: Candidate = function* ({ cluster, dialled, client, request }) {
   const ranges = dialled?.service.spec?.loadBalancerSourceRanges ?? [];
   if (dialled?.by !== 'loadBalancer' || ranges.length === 0 || client === undefined) return;
-  const { podCIDR, vpcCIDR } = cluster.profile;
+  const { family } = request.to;
+  const { podCIDR, vpcCIDR } =
+    rangesOf(cluster.profile).find((ranges) => ranges.vpcCIDR.family === family) ?? cluster.profile;
   const isOutside = client.role === 'client';
-  const more = isOutside ? Prefix.host(addressOf(client)) : client.role === 'pod' ? podCIDR : vpcCIDR;
+  const more = isOutside ? Prefix.host(addressOf(client, family)) : client.role === 'pod' ? podCIDR : vpcCIDR;
   yield {
     title: `admit ${more} in loadBalancerSourceRanges`,
     patch: {

@@ -1,4 +1,5 @@
 import type { Container, Service, ServicePort } from '../../../kube/objects.ts';
+import { rangesOf } from '../../../world/profile.ts';
 import { readableRanges } from '../../ranges.ts';
 import { isCaptured } from '../balancer.ts';
 import type { Finding } from '../finding.ts';
@@ -109,10 +110,13 @@ export function* sourceRanges(set: LintSet): Generator<Finding> {
     const ranges = readableRanges(service.object.spec?.loadBalancerSourceRanges ?? []);
     const { profile } = set;
     if (ranges.length === 0 || profile === undefined) continue;
-    const inside = [
-      { who: 'pods', prefix: profile.podCIDR },
-      { who: 'nodes', prefix: profile.vpcCIDR },
-    ];
+    const own = new Set((service.object.spec?.clusterIPs ?? []).map((text) => (text.includes(':') ? 6 : 4)));
+    const inside = rangesOf(profile)
+      .filter(({ podCIDR }) => (own.size === 0 ? podCIDR === profile.podCIDR : own.has(podCIDR.family)))
+      .flatMap(({ podCIDR, vpcCIDR }) => [
+        { who: 'pods', prefix: podCIDR },
+        { who: 'nodes', prefix: vpcCIDR },
+      ]);
     const out = inside.filter(({ prefix }) => !ranges.some((range) => range.covers(prefix)));
     if (out.length === 0) continue;
     yield {

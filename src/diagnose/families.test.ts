@@ -1,0 +1,107 @@
+/** The causes do not depend on the IP family: every example in IPv6, and what becomes of a Service of two families. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { Endpoint } from '../ip/ip.ts';
+import { walk } from '../trace/trace.ts';
+import {
+  type Cluster,
+  chooseProfile,
+  clusterFrom,
+  inventoryOf,
+  parseManifests,
+} from '../world/from-objects/from-objects.ts';
+import { hostsOf } from '../world/world.ts';
+import { causeOf } from './cause-of.ts';
+import { matrices } from './matrix.ts';
+import { readQuestion } from './question.ts';
+
+const folder = new URL('testdata/', import.meta.url);
+
+const inSix = (text: string): string =>
+  text.replace(/"?\b(\d+)\.(\d+)\.(\d+)\.(\d+)(?:\/(\d+)|:(\d+))?"?/g, (_, a, b, c, d, length, port) => {
+    const hex = (decimal: string) => Number(decimal).toString(16);
+    const addr = a === '0' ? '::' : `fd00:${hex(a)}:${hex(b)}:${hex(c)}::${hex(d)}`;
+    if (port !== undefined) return `[${addr}]:${port}`;
+    return length === undefined ? `"${addr}"` : `"${addr}/${lengthInSix(Number(length))}"`;
+  });
+
+/** The third number has the lower half of a group for itself. */
+const lengthInSix = (length: number): number =>
+  length <= 16 ? 3 * length : length <= 24 ? 40 + length : 96 + length;
+
+interface Example {
+  readonly code: string;
+  readonly from: string;
+  readonly to: string;
+  readonly verdict: string;
+  readonly text: string;
+}
+
+const examples: readonly Example[] = readdirSync(folder).flatMap((file) => {
+  const text = readFileSync(new URL(file, folder), 'utf8');
+  const [, from, to, verdict] = /^# why (\S+) (\S+)\n# expect (\w+)$/m.exec(text) ?? [];
+  if (from === undefined || to === undefined || verdict === undefined) return [];
+  return [{ code: file.replace(/\.yaml$/, ''), from, to, verdict, text }];
+});
+
+function clusterOf(text: string): Cluster {
+  const inventory = inventoryOf(parseManifests('cluster.yaml', text), 'default');
+  return clusterFrom(inventory, chooseProfile(inventory, {}));
+}
+
+function diagnose(example: Example) {
+  const cluster = clusterOf(example.text);
+  const [, end = '', udp] = /^(.+?)(\/udp)?$/.exec(example.to) ?? [];
+  const { addr, port } = Endpoint.parse(end);
+  const protocol = udp === undefined ? 'TCP' : 'UDP';
+  const [kind, name = ''] = example.from.split('/');
+  const host = kind === 'vpc-host' ? hostsOf(cluster.world, 'vpc-host')[0]?.name : name;
+  const from = kind === 'pod' ? `default/${name}` : (host ?? '') || example.from;
+  const request = { from, to: addr, port, protocol } as const;
+  return walk(cluster.world, request).map((outcome) => ({
+    verdict: outcome.verdict,
+    code: causeOf(cluster, request, outcome)?.code,
+  }));
+}
+
+it.each(examples.filter(({ code }) => code !== 'FL045'))('$code in IPv6', (example) => {
+  const six = { ...example, text: inSix(example.text), to: inSix(example.to) };
+  const expected = diagnose(example);
+  expect(diagnose(six)).toEqual(expected);
+});
+
+const dual = () => clusterOf(readFileSync(new URL('FL045.yaml', folder), 'utf8'));
+const targetOf = (from: string, to: string, more: object = {}) =>
+  readQuestion(dual(), { from, to, namespace: 'default', ...more }).target.addresses.map(({ text }) => text);
+
+it('a name gives a client the addresses of its own families, and the others if there are none', () => {
+  expect(targetOf('pod/far', 'svc/both')).toEqual(['10.247.0.20', 'fd00:10:247::20']);
+  expect(targetOf('pod/old', 'both.default:80')).toEqual(['10.247.0.20']);
+  expect(targetOf('pod/old', 'web:80')).toEqual(['fd00:10:247::10']);
+  const nodePort = { at: 'nodePort', node: 'n2' } as const;
+  expect(targetOf('pod/far', 'svc/both', nodePort)).toEqual(['192.168.0.12', 'fd00:192:168::12']);
+  expect(targetOf('pod/far', '[fd00:10:247::20]:80')).toEqual(['fd00:10:247::20']);
+});
+
+it('a matrix has cells of each family of the Service, and says with which address', () => {
+  const cluster = dual();
+  const [both] = matrices(cluster, ['default/both'], (one, request, outcome) =>
+    causeOf(one, request, outcome),
+  );
+  const cells = (both?.cells ?? [])
+    .filter(({ from }) => from === 'default/far')
+    .map(({ target, address, verdict, cause }) =>
+      `${target} ${address} ${verdict} ${cause?.code ?? ''}`.trim(),
+    );
+  expect(cells).toEqual([
+    'clusterIP 10.247.0.20:80 reached',
+    'clusterIP.IPv6 [fd00:10:247::20]:80 reached',
+    'serverNode.private 192.168.0.11:30080 reached',
+    'serverNode.private.IPv6 [fd00:192:168::11]:30080 reached',
+    // Policy Local, and the client's own node is told from others by the pod's address in either family.
+    'ownNode.private 192.168.0.12:30080 reached',
+    'ownNode.private.IPv6 [fd00:192:168::12]:30080 reached',
+    'podIP 10.0.1.10:80 reached',
+    'podIP.IPv6 [fd00:172:16:1::10]:80 reached',
+  ]);
+});
