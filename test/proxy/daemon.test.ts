@@ -46,7 +46,7 @@ describe.each(['nftables', 'iptables', 'ipvs'] as const)('%s', (mode) => {
   let bed: Bed;
   let guest: Vm | undefined;
   /** A program takes its time to start in a guest. */
-  const canaryMs = mode === 'ipvs' ? 1000 : 200;
+  const canaryMs = mode === 'ipvs' ? 2500 : 200;
   let ending = new AbortController();
   let proxy: RunningProxy;
   const lines: string[] = [];
@@ -252,7 +252,7 @@ describe.each(['nftables', 'iptables', 'ipvs'] as const)('%s', (mode) => {
       expect(pods(await bed.dial('client', '10.247.1.19:80'))).toEqual(['pod3']);
       await held.end();
       // The kernel remembers a connection for ten seconds after a reset.
-      const left = await eventually(listed, (text) => !text.includes(destination), 20_000);
+      const left = await eventually(listed, (text) => !text.includes(destination), 30_000);
       expect(left).not.toContain(destination);
     });
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export async function eventually<T>(
   ask: () => Promise<T>,
   fits: (answer: T) => boolean,
-  ms = 5000,
+  ms = 15_000,
 ): Promise<T> {
   const until = Date.now() + ms;
   for (;;) {
