@@ -135,21 +135,28 @@ export class IpvsBackend implements Backend {
   }
 
   async cleanup(): Promise<void> {
-    const sets = await orNothing(() => this.#ipvs.sets(), []);
-    const { servers } = await orNothing(() => this.#ipvs.servers(), IpvsTable([]));
-    await this.#ipvs.removeInterface();
     for (const family of [4, 6] as const) {
-      const isOurs = ownershipBy(setsOf(sets, family));
-      const gone = servers.filter(
-        (one) => isOf(one.endpoint.addr, family) && isOurs(one) && !this.#isExcluded(one),
-      );
-      await this.#ipvs.program(gone.map(printDeleteServer).join(''));
       const tables = await this.#iptables.standing(family);
       const transactions = Array.from(tables.values(), (table) =>
         differenceOfIptables(table, withoutRules(table)),
       );
       await this.#iptables.restore(family, restoreTexts(transactions));
     }
+    await this.withdraw();
+  }
+
+  /** Takes away everything but the chains: kube-ipvs0, the virtual servers that our sets name, and the sets. */
+  async withdraw(): Promise<void> {
+    const sets = await orNothing(() => this.#ipvs.sets(), []);
+    const { servers } = await orNothing(() => this.#ipvs.servers(), IpvsTable([]));
+    await this.#ipvs.removeInterface();
+    const gone = ([4, 6] as const).flatMap((family) => {
+      const isOurs = ownershipBy(setsOf(sets, family));
+      return servers.filter(
+        (one) => isOf(one.endpoint.addr, family) && isOurs(one) && !this.#isExcluded(one),
+      );
+    });
+    await this.#ipvs.program(gone.map(printDeleteServer).join(''));
     const ours = new Set([...ipvsSetNames(4), ...ipvsSetNames(6)]);
     const mine = sets.filter(({ name }) => ours.has(name));
     await this.#ipvs.fill(mine.map(({ name }) => `destroy ${name}\n`).join(''));

@@ -34,9 +34,7 @@ export class IpvsTool {
   /** Makes kube-ipvs0 and sets sysctls and timeouts. Throws {@link Fault} FE015 where the kernel cannot. */
   async prepare({ strictARP = false, timeouts }: IpvsSettings): Promise<void> {
     await requireIpvs(this.#exec);
-    const link = ['link', 'show', IPVS_INTERFACE];
-    const shown = await this.#exec.run({ file: 'ip', args: link, accept: [0, 1] });
-    if (shown.code !== 0) {
+    if (!(await this.hasInterface())) {
       const args = ['link', 'add', IPVS_INTERFACE, 'type', 'dummy'];
       const made = await this.#exec.run({ file: 'ip', args, accept: [0, 1, 2] });
       if (made.code !== 0) throw withoutIpvs(`the running kernel offers no dummy (${made.stderr.trim()})`);
@@ -135,6 +133,11 @@ export class IpvsTool {
     );
     const stdin = `${lines.join('\n')}\n`;
     await this.#exec.run({ file: 'ip', args: ['-batch', '-'], stdin, timeoutMs: 120_000 });
+  }
+
+  async hasInterface(): Promise<boolean> {
+    const args = ['link', 'show', IPVS_INTERFACE];
+    return (await this.#exec.run({ file: 'ip', args, accept: [0, 1] })).code === 0;
   }
 
   /** Takes kube-ipvs0 with all its addresses; whether it was there. */

@@ -32,6 +32,7 @@ import { IptablesBackend } from './iptables-backend.ts';
 import { IpvsBackend } from './ipvs-backend.ts';
 import type { IpvsSettings } from './ipvs-settings.ts';
 import { requireIpvs } from './ipvs-tool.ts';
+import { clearOtherModes, NOBODY } from './leftovers.ts';
 import { ProxyMetrics } from './metrics.ts';
 import { NetlinkRelay } from './netlink-relay.ts';
 import { NftablesBackend } from './nftables-backend.ts';
@@ -154,7 +155,14 @@ export function runProxy(options: ProxyOptions): RunningProxy {
       await listening;
       await Promise.all([services.synced, slices.synced, nodes.synced]);
       reconciler.nodeIs(facts(nodes.get(options.nodeName)));
+      let cleared: Promise<void> | undefined;
+      const clear = () => {
+        cleared = clearOtherModes(mode, exec, log);
+      };
+      // That the first sync failed is told by whoever waits for it.
+      reconciler.synced.then(clear, () => undefined);
       await reconciler.run();
+      await cleared;
     } catch (error) {
       reconciler.fail(error);
       if (!signal.aborted) throw error;
@@ -167,9 +175,8 @@ export function runProxy(options: ProxyOptions): RunningProxy {
 
 /** Takes the rules of every mode out of the kernel: what `fairlead proxy --cleanup` does. */
 export async function cleanupProxy(exec: Exec): Promise<void> {
-  const nobody: NodeFacts = { name: '', ips: [], podCIDRs: [] };
   for (const mode of ['nftables', 'iptables', 'ipvs'] as const) {
-    await makeBackend(mode, exec, nobody, DEFAULT_CONFIG).cleanup();
+    await makeBackend(mode, exec, NOBODY, DEFAULT_CONFIG).cleanup();
   }
 }
 

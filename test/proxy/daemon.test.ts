@@ -7,7 +7,9 @@ import { Prefix } from '../../src/ip/ip.ts';
 import type { EndpointSlice, Event, Service } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { openVm, type Vm } from '../../src/lab/vm/vm.ts';
-import type { ProxyMode } from '../../src/proxy/proxy.ts';
+import { DEFAULT_CONFIG, type ProxyMode } from '../../src/proxy/proxy.ts';
+import { IptablesBackend } from '../../src/sync/iptables-backend.ts';
+import { NftablesBackend } from '../../src/sync/nftables-backend.ts';
 import {
   cleanupProxy,
   type IpvsSettings,
@@ -290,6 +292,26 @@ describe.each(['nftables', 'iptables', 'ipvs'] as const)('%s', (mode) => {
     });
     return;
   }
+
+  it('takes away what another mode has left, once its own rules stand, and no rule of anybody else', async () => {
+    const held = await bed.hold('pod2', '10.247.1.16:80');
+    const first = await held.ask();
+    await end();
+    const other = mode === 'nftables' ? IptablesBackend : NftablesBackend;
+    await new other(bed.node, N1, DEFAULT_CONFIG).restore();
+    const foreign = ['INPUT', '-s', '203.0.113.9', '-j', 'DROP'];
+    await bed.node.run({ file: 'iptables', args: ['-A', ...foreign] });
+    const [file, left] = mode === 'nftables' ? ['iptables-save', 'KUBE-'] : ['nft', 'table ip fairlead'];
+    const said = async () =>
+      (await bed.node.run({ file, args: file === 'nft' ? ['list', 'tables'] : [] })).stdout;
+    expect(await said()).toContain(left);
+    await start();
+    expect(await eventually(said, (text) => !text.includes(left))).not.toContain(left);
+    expect(await held.ask()).toEqual(first);
+    const check = await bed.node.run({ file: 'iptables', args: ['-C', ...foreign], accept: [0, 1] });
+    expect(check.code).toBe(0);
+    await bed.node.run({ file: 'iptables', args: ['-D', ...foreign] });
+  });
 
   // The loop is the same in all modes; a guest would take long over it.
   it('holds everything against the kernel each syncPeriod, and writes only what somebody has changed', async () => {
