@@ -72,7 +72,9 @@ function checkModelled(world: World): void {
       ...interfaces.map((each) => each.unmodelled && `${each.name} (${each.unmodelled})`),
       ...routes.map((route) => (route.kind === 'unmodelled' ? route.text : undefined)),
       ...routingRules.map(({ unmodelled }) => unmodelled?.text),
-      ...(packetFilter?.nftables?.tables ?? []).map(unmodelledOf),
+      ...[packetFilter?.nftables, packetFilter?.laterNftables]
+        .flatMap((one) => one?.tables ?? [])
+        .map(unmodelledOf),
     ];
     const foreign = parts.find((part) => part !== undefined);
     if (foreign === undefined) continue;
@@ -138,18 +140,20 @@ const SETTING_IF_THERE = { file: 'sysctl', args: ['-q', '-e', '-p', '-'] } as co
 
 /** {@link Host.packetFilter}, with further tables of nftables before it. */
 function filterSteps({ netns, packetFilter }: Host, before: readonly NftTable[] = []): Step[] {
-  const { nftables, iptables = [], ipsets = [], ipvs } = packetFilter ?? {};
+  const { nftables, laterNftables, iptables = [], ipsets = [], ipvs } = packetFilter ?? {};
   const step = (file: string, args: readonly string[], text: string): Step[] =>
     text === '' ? [] : [{ netns, file, args, lines: [text.replace(/\n$/, '')] }];
-  const tables = [...before, ...(nftables?.tables ?? [])];
+  const load = (tables: readonly NftTable[]) =>
+    step('nft', ['-f', '-'], tables.map((table) => printNftTransaction(replacementOf(table))).join(''));
   return [
-    ...step('nft', ['-f', '-'], tables.map((table) => printNftTransaction(replacementOf(table))).join('')),
+    ...load([...before, ...(nftables?.tables ?? [])]),
     // Before the rules that ask them.
     ...step('ipset', ['restore'], ipsets.map(printIpSet).join('')),
     ...iptables.flatMap((ruleset) => {
       const file = ruleset.family === 4 ? 'iptables-restore' : 'ip6tables-restore';
       return step(file, ['--wait', '5'], printIptablesRuleset(ruleset));
     }),
+    ...load(laterNftables?.tables ?? []),
     ...(ipvs === undefined
       ? []
       : [

@@ -106,6 +106,30 @@ describe('rules of nftables', () => {
     expect(ask(nft([toPort(80), limit, { drop: null }])).verdict).toBe('unknown');
   });
 
+  it('ask what somebody has put into a set with a timeout, and not what packets have', () => {
+    const set = { family: 'ip', name: 'banned', table: 't', type: 'ipv4_addr', timeout: 3600 };
+    const elem = [{ elem: { val: '10.0.1.2', expires: 60 } }];
+    const asked = {
+      match: { op: '==', left: { payload: { protocol: 'ip', field: 'saddr' } }, right: '@banned' },
+    };
+    const fill = {
+      set: { op: 'add', elem: { payload: { protocol: 'ip', field: 'daddr' } }, set: '@banned' },
+    };
+    const text = (rules: readonly unknown[][]) =>
+      JSON.stringify({
+        nftables: [
+          { table: { family: 'ip', name: 't' } },
+          { set: { ...set, elem } },
+          { chain: { family: 'ip', table: 't', name: 'f', type: 'filter', hook: 'forward', prio: 0 } },
+          ...rules.map((expr) => ({ rule: { family: 'ip', table: 't', chain: 'f', expr } })),
+        ],
+      });
+    const verdict = (...rules: readonly unknown[][]) =>
+      ask({ nftables: parseNftRuleset(text(rules), 'nft.json') }).verdict;
+    expect(verdict([asked, { drop: null }])).toBe('timeout');
+    expect(verdict([asked, { drop: null }], [toPort(99), fill])).toBe('reached');
+  });
+
   it('that cannot be read matter to what comes to them', () => {
     const broken = { match: { op: '==', left: { payload: 'of an older nft' }, right: 1 } };
     expect(ask(nft([broken, { drop: null }]))).toMatchObject({ verdict: 'unknown', place: 'n1/nft.json:4' });

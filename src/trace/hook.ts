@@ -33,11 +33,12 @@ export class Hook {
 
 /** The hooks of a host: its policies first, then its packet filter, in the order in which the lab loads them. */
 export function hooksOf(host: Host): Readonly<Record<HookName, Hook>> {
-  const { nftables, iptables = [], ipsets = [], ipvs } = host.packetFilter ?? {};
+  const { nftables, laterNftables, iptables = [], ipsets = [], ipvs } = host.packetFilter ?? {};
   const parts = [
     ...host.policies.map((policy) => nftEntries(compilePolicy(policy), policy.kind)),
     ...(nftables?.tables ?? []).map((table) => nftEntries(table)),
     ...iptables.map((ruleset) => iptablesEntries(ruleset, ipsets)),
+    ...(laterNftables?.tables ?? []).map((table) => nftEntries(table)),
     ipvsEntries(ipvs),
   ];
   // Of two with the same priority the kernel calls the later one first (nf_hook_entries_grow in net/netfilter/core.c).

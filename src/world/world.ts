@@ -65,6 +65,8 @@ export interface PacketFilter {
   readonly nftables?: NftRuleset;
   /** At most one a family, or two where a host that was read has both kinds of iptables. */
   readonly iptables?: readonly IptablesRuleset[];
+  /** Tables made after those of iptables: of two chains with one priority the later is asked first. */
+  readonly laterNftables?: NftRuleset;
   /** What iptables rules ask. */
   readonly ipsets?: readonly IpSet[];
   /** With net.ipv4.vs.conntrack = 1, as kube-proxy has it. */

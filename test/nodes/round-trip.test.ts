@@ -16,6 +16,14 @@ import { exampleCluster, inWords, questionsOf } from './example.ts';
 /** By hand, on a node each: tools that know nothing of the World. */
 const BY_HAND: readonly (readonly [node: string, tool: string, ...args: string[]])[] = [
   ['n1', 'iptables', '-I', 'FORWARD', '-p', 'tcp', '-i', 'eth0', '--dport', '80', '-j', 'REJECT'],
+  // Made after iptables' own, so that its chain is asked first: it drops what the rule above would refuse.
+  ['n1', 'nft', 'add table ip later'],
+  ['n1', 'nft', 'add chain ip later forward { type filter hook forward priority 0 ; policy accept ; }'],
+  [
+    'n1',
+    'nft',
+    'add rule ip later forward iifname "eth0" ip saddr { 192.168.0.12, 203.0.113.10 } tcp dport 80 drop',
+  ],
   ['n1', 'ip6tables', '-A', 'INPUT', '-p', 'tcp', '-j', 'DROP'],
   ['n2', 'iptables', '-A', 'INPUT', '-p', 'tcp', '-m', 'multiport', '--dports', '30080,31000', '-j', 'DROP'],
   [
@@ -105,7 +113,12 @@ describe.each([
         }),
       ),
     );
-    expect([...decided].sort()).toEqual(['n1/iptables-save.txt', 'n2/iptables-save.txt', 'n3/nft.json']);
+    expect([...decided].sort()).toEqual([
+      'n1/iptables-save.txt',
+      'n1/nft.json',
+      'n2/iptables-save.txt',
+      'n3/nft.json',
+    ]);
     expect(await differences(world)).toEqual([]);
   });
 });

@@ -20,7 +20,7 @@ import { UnmodelledStatement } from './statement.ts';
  * Reads what `nft -j list ruleset` (or `list table`) prints. Throws {@link Fault} FE006 if it is no such document;
  * statements that are not modelled become `Unmodelled…` nodes, and so does a rule or set that cannot be read. Counters,
  * handles and what packets have put into sets are not read.
- * @param file what it was read from, so that each rule bears its place
+ * @param file what it was read from, so that each rule bears its place, and a set with a timeout that no rule fills is read
  */
 export function parseNftRuleset(text: string, file?: string): NftRuleset {
   const tables: TableParts[] = [];
@@ -37,7 +37,7 @@ export function parseNftRuleset(text: string, file?: string): NftRuleset {
     const [[kind, body] = ['', undefined]] = Object.entries(item);
     if (!isObject(body)) continue;
     if (kind === 'table') tables.push(new TableParts(asText(body.family) as NftFamily, asText(body.name)));
-    else if (kind === 'set' || kind === 'map') tableOf(body).addSet(parseSet(body));
+    else if (kind === 'set' || kind === 'map') tableOf(body).addSet(parseSet(body), heldOf(body, file));
     else if (kind === 'chain') tableOf(body).addChain(asText(body.name), parseHook(body), where);
     else if (kind === 'rule') tableOf(body).addRule(asText(body.chain), { ...parseRule(body), ...where });
   }
@@ -63,7 +63,7 @@ interface Place {
 class TableParts {
   readonly family: NftFamily;
   readonly name: string;
-  readonly #sets: NftSet[] = [];
+  readonly #sets: { readonly set: NftSet; readonly elements: NftSet['elements'] | undefined }[] = [];
   readonly #chains = new Map<string, { base: NftHook | undefined; rules: NftRule[]; where: Place }>();
 
   constructor(family: NftFamily, name: string) {
@@ -71,8 +71,9 @@ class TableParts {
     this.name = name;
   }
 
-  addSet(set: NftSet): void {
-    this.#sets.push(set);
+  /** @param elements what it holds now, if packets may have put it there */
+  addSet(set: NftSet, elements: NftSet['elements'] | undefined): void {
+    this.#sets.push({ set, elements });
   }
 
   addChain(name: string, base: NftHook | undefined, where: Place): void {
@@ -88,9 +89,18 @@ class TableParts {
       ...NftChain(name, rules, base),
       ...where,
     }));
-    return NftTable(this.family, this.name, chains, this.#sets);
+    const rules = chains.flatMap((chain) => chain.rules);
+    const filled = new Set(rules.flatMap(({ statements }) => filledBy(statements)));
+    const sets = this.#sets.map(({ set, elements }) =>
+      elements === undefined || filled.has(set.name) ? set : { ...set, elements },
+    );
+    return NftTable(this.family, this.name, chains, sets);
   }
 }
+
+/** The sets to which packets add; what others hold, somebody has written there, with a timeout or without. */
+const filledBy = (statements: NftRule['statements']): string[] =>
+  statements.flatMap((one) => (one.kind === 'SetUpdate' ? [one.set.name] : []));
 
 function parseHook(chain: JsonObject): NftHook | undefined {
   if (chain.hook === undefined) return undefined;
@@ -113,6 +123,22 @@ function parseRule(rule: JsonObject): NftRule {
   }
 }
 
+/** What a set with a timeout holds, of one that was read from a file; `undefined` of others, and where it cannot be read. */
+function heldOf(set: JsonObject, file: string | undefined): NftSet['elements'] | undefined {
+  if (file === undefined || set.timeout === undefined) return undefined;
+  try {
+    return elementsOf(set);
+  } catch (error) {
+    if (error instanceof Fault) return undefined;
+    throw error;
+  }
+}
+
+function elementsOf(set: JsonObject): NftSet['elements'] {
+  const elements = asArray(set.elem ?? []).map((one) => parseElement(one, set.map !== undefined));
+  return new Map(elements.map((one) => [printNftKey(one.key), one]));
+}
+
 /** So does a set. */
 function parseSet(set: JsonObject): NftSet {
   try {
@@ -128,12 +154,9 @@ function readSet(set: JsonObject): NftSet {
   // A set with a timeout is filled by packets; nft 1.0 prints `dynamic` in its text alone.
   const dynamic = set.timeout !== undefined || flagsOf(set).includes('dynamic');
   const flags = [...new Set<NftSetFlag>([...(dynamic ? ['dynamic' as const] : []), ...flagsOf(set)])];
-  const elements = dynamic
-    ? []
-    : asArray(set.elem ?? []).map((one) => parseElement(one, set.map !== undefined));
   return NftSet(asText(set.name), key, {
     flags,
-    elements: new Map(elements.map((one) => [printNftKey(one.key), one])),
+    elements: dynamic ? new Map() : elementsOf(set),
     ...(set.map === undefined ? {} : { value: set.map === 'verdict' ? 'verdict' : typesOf(set.map) }),
     ...(set.timeout === undefined ? {} : { timeoutSeconds: asNumber(set.timeout) }),
     ...(set.size === undefined ? {} : { size: asNumber(set.size) }),

@@ -31,14 +31,33 @@ export function readPacketFilter(folder: DumpFolder): PacketFilter | undefined {
   const nft = folder.files.get('nft.json');
   if (nft === undefined && !SAVES.some(([file]) => folder.files.has(file))) return undefined;
   const owned = new Set(saves.flatMap(({ owned }) => owned));
-  const tables = nftTables(folder, nft).filter(({ family, name }) => !owned.has(`${family} ${name}`));
+  const { tables, later } = apart(nftTables(folder, nft), owned);
   const ipsets = read(folder, 'ipset.txt', parseIpsetSave) ?? [];
   const ipvs = read(folder, 'ipvsadm.txt', parseIpvsadmSave);
   return {
     ...(tables.length === 0 ? {} : { nftables: NftRuleset(tables) }),
+    ...(later.length === 0 ? {} : { laterNftables: NftRuleset(later) }),
     ...(saves.length === 0 ? {} : { iptables: saves.map(({ ruleset }) => ruleset) }),
     ...(ipsets.length === 0 ? {} : { ipsets }),
     ...(ipvs === undefined || (ipvs.servers.length === 0 && ipvs.unmodelled === undefined) ? {} : { ipvs }),
+  };
+}
+
+/**
+ * The tables beside those of iptables, and those of them that were made later: nft lists them in that order. Where iptables
+ * has several, that which filters counts, for there others have the same priority.
+ */
+function apart(
+  all: readonly NftTable[],
+  owned: ReadonlySet<string>,
+): { readonly tables: readonly NftTable[]; readonly later: readonly NftTable[] } {
+  const isOwned = ({ family, name }: NftTable) => owned.has(`${family} ${name}`);
+  const filter = all.findIndex((table) => isOwned(table) && table.name === 'filter');
+  const border = filter >= 0 ? filter : all.findIndex(isOwned);
+  const isLater = (at: number) => border >= 0 && at > border;
+  return {
+    tables: all.filter((table, at) => !isOwned(table) && !isLater(at)),
+    later: all.filter((table, at) => !isOwned(table) && isLater(at)),
   };
 }
 

@@ -38,11 +38,12 @@ function without(filter: PacketFilter, place: string): PacketFilter | undefined 
     count += 1;
     return false;
   };
-  const { iptables, nftables } = filter;
+  const { iptables, nftables, laterNftables } = filter;
   const changed: PacketFilter = {
     ...filter,
     ...(iptables === undefined ? {} : { iptables: iptables.map((one) => iptablesWith(one, stays)) }),
     ...(nftables === undefined ? {} : { nftables: nftablesWith(nftables, stays) }),
+    ...(laterNftables === undefined ? {} : { laterNftables: nftablesWith(laterNftables, stays) }),
   };
   return count === 0 ? undefined : changed;
 }
