@@ -191,6 +191,8 @@ const RECOGNISERS: Readonly<Record<Reason, readonly Recogniser[]>> = {
   notForwarding: noWay,
   timeToLiveExceeded: noWay,
   noNeighbour: noWay,
+  noHairpin: noWay,
+  tunnelToItself: noWay,
   noForwardingEntry: noWay,
   otherHost: noWay,
   noLink: noWay,

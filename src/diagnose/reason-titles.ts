@@ -18,6 +18,8 @@ export const REASON_TITLES: Readonly<Record<Reason, string>> = {
   notForwarding: 'it came to a machine that it was not for and that does not forward',
   timeToLiveExceeded: 'it went in circles until its time to live was over',
   noNeighbour: 'nobody on the link has the address of the next hop',
+  noHairpin: 'a bridge sends nothing back by the port it came by',
+  tunnelToItself: "the tunnel leads to an address that the tunnel's own host has bound",
   noForwardingEntry: 'the tunnel does not know where the next hop is',
   otherHost: 'the frame is for another machine',
   noLink: 'nothing is at the other end of the link',

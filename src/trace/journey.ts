@@ -63,6 +63,8 @@ export class Journey {
   readonly choices: Choices;
   readonly hops: OpenHop[] = [];
   readonly #states = new Map<Stack, HostState>();
+  /** What a tunnel has given back to its own host. */
+  readonly #rounds = new Set<Packet>();
   #direction: Direction = 'forward';
   #links = 0;
   /** The packet has not yet left the kernel's call by which it was sent. */
@@ -223,10 +225,17 @@ export class Journey {
     if (stack.hooks.postrouting.run(passage) === 'drop') return this.#stopped(stack, passage);
     this.#isLeaving = false;
     if (output === stack.loopback) return this.#receive(stack, output, packet);
-    return this.#transmit(stack, output, nextHop, packet);
+    return this.#transmit(stack, output, nextHop, packet, input === undefined ? undefined : way);
   }
 
-  #transmit(stack: Stack, output: StackInterface, nextHop: Packet['destination'], packet: Packet): Arrival {
+  /** @param forwarded the way of what came in by another interface */
+  #transmit(
+    stack: Stack,
+    output: StackInterface,
+    nextHop: Packet['destination'],
+    packet: Packet,
+    forwarded: Way | undefined,
+  ): Arrival {
     this.#follow(output);
     const mac = resolve(this.stage, output, nextHop);
     if (mac === undefined) {
@@ -235,7 +244,7 @@ export class Journey {
     }
     switch (output.is.kind) {
       case 'vxlan':
-        return this.#encapsulate(stack, output, mac, packet);
+        return this.#encapsulate(stack, output, mac, packet, forwarded);
       case 'bridge':
         return this.#switchTo(output, undefined, mac, packet);
       default:
@@ -284,7 +293,7 @@ export class Journey {
     const port = portTowards(this.stage, bridge, mac);
     if (port === undefined) followPorts(bridge);
     if (port === undefined || port === from) {
-      return this.#lose('noNeighbour', `no other port of ${bridge.name} leads to ${mac}`);
+      return this.#notSwitched(bridge, port, mac);
     }
     if (from !== undefined) {
       this.#note(
@@ -293,6 +302,12 @@ export class Journey {
       );
     }
     return this.#cross(port, mac, packet);
+  }
+
+  /** A bridge sends nothing back by the port it came by (should_deliver in net/bridge/br_forward.c). */
+  #notSwitched(bridge: StackInterface, port: StackInterface | undefined, whom: string): Lost {
+    if (port === undefined) return this.#lose('noNeighbour', `no port of ${bridge.name} leads to ${whom}`);
+    return this.#lose('noHairpin', `${whom} is behind ${port.name}, by which it came to ${bridge.name}`);
   }
 
   /**
@@ -314,7 +329,7 @@ export class Journey {
     const port = towards === undefined ? undefined : portTowards(this.stage, bridge, towards);
     if (port === undefined) followPorts(bridge);
     if (port === undefined || towards === undefined || port === from) {
-      return this.#lose('noNeighbour', `no other port of ${bridge.name} leads to ${packet.destination}`);
+      return this.#notSwitched(bridge, port, packet.destination.text);
     }
     const ends = { input: bridge, output: bridge, inputPort: from, outputPort: port };
     for (const hook of ['forward', 'postrouting'] as const) {
@@ -385,12 +400,19 @@ export class Journey {
   }
 
   #forward(stack: Stack, input: StackInterface, packet: Packet, way: Way): Arrival {
-    if (packet.ttl <= 1) return this.#lose('timeToLiveExceeded', 'the time to live is over');
+    if (packet.ttl <= 1) return this.#expired(stack, packet);
     packet.ttl -= 1;
     const output = this.#outOf(stack, way);
     const passage = this.#passage('forward', stack, packet, { input, output });
     if (stack.hooks.forward.run(passage) === 'drop') return this.#stopped(stack, passage);
     return this.#postrouting(stack, packet, way, input);
+  }
+
+  /** The sender is told, as of a host that cannot be reached (ip_forward in net/ipv4/ip_forward.c, icmp_err_convert). */
+  #expired(stack: Stack, packet: Packet): Arrival {
+    const detail = 'its time to live is over';
+    if (packet.content === 'error') return this.#lose('timeToLiveExceeded', detail);
+    return this.#refuse(stack, packet, 'host', 'timeToLiveExceeded', detail);
   }
 
   #input(stack: Stack, input: StackInterface, packet: Packet): Arrival {
@@ -403,12 +425,25 @@ export class Journey {
   }
 
   /** Into a UDP packet of this host's own, which keeps the mark but not the connection (vxlan_xmit_one). */
-  #encapsulate(stack: Stack, device: StackInterface, mac: string, packet: Packet): Arrival {
+  #encapsulate(
+    stack: Stack,
+    device: StackInterface,
+    mac: string,
+    packet: Packet,
+    forwarded: Way | undefined,
+  ): Arrival {
     if (device.is.kind !== 'vxlan') throw new Error(`${device.name} is no VXLAN device`);
     const { forwarding, local, port, vni, underlay } = device.is;
     const entry = forwarding.find((each) => each.mac.text === mac);
     if (entry === undefined)
       return this.#lose('noForwardingEntry', `${device.name} does not know where ${mac} is`);
+    this.#note(
+      'encapsulate',
+      `vni ${vni} to ${entry.remote} by ${underlay}`,
+      `${mac} dev ${device.name} dst ${entry.remote}`,
+    );
+    const way = stack.routing.find({ to: entry.remote, from: local, mark: packet.mark });
+    if (way?.kind === 'local') return this.#bypass(stack, device, packet, forwarded);
     packet.untrack();
     const tuple = {
       source: local,
@@ -418,17 +453,27 @@ export class Journey {
     };
     const outer = new Packet('udp', 'request', tuple, { inner: packet });
     outer.mark = packet.mark;
-    this.#note(
-      'encapsulate',
-      `vni ${vni} to ${entry.remote} by ${underlay}`,
-      `${mac} dev ${device.name} dst ${entry.remote}`,
-    );
-    const way = stack.routing.find({ to: entry.remote, from: local, mark: outer.mark });
-    // Such a packet never leaves (encap_bypass_if_local in drivers/net/vxlan/vxlan_core.c). Clients were seen to be refused
-    // where the reverse path filter should have kept silence; see docs/lab-notes/proving.md.
-    if (way?.kind === 'local')
-      throw new Unmodelled(`${device.name} leads to ${entry.remote}, which is its own host's`);
     return this.#output(stack, outer, way);
+  }
+
+  /**
+   * A tunnel that leads to an address of its own host: the packet comes in again by the device it left by, and still knows
+   * its way (vxlan_encap_bypass in drivers/net/vxlan/vxlan_core.c, skb_valid_dst in ip_rcv_finish_core). What the host
+   * forwards it forwards again, by the same way, until its time is over; what it has sent itself, IPVS included, has a way
+   * that takes nothing in (dst_discard).
+   */
+  #bypass(stack: Stack, device: StackInterface, packet: Packet, forwarded: Way | undefined): Arrival {
+    const isAgain = this.#rounds.has(packet);
+    this.#rounds.add(packet);
+    if (forwarded === undefined) {
+      return this.#lose('tunnelToItself', `${device.name} leads to ${stack.name} itself`);
+    }
+    // The rules have seen it go round once: to them every further round is the same.
+    if (isAgain) packet.ttl = 1;
+    this.#note('receive', `${packet} on ${device.name}`);
+    const passage = this.#passage('prerouting', stack, packet, { input: device });
+    if (stack.hooks.prerouting.run(passage) === 'drop') return this.#stopped(stack, passage);
+    return this.#forward(stack, device, packet, forwarded);
   }
 
   #decapsulate(stack: Stack, outer: Packet, inner: Packet): Arrival {

@@ -117,6 +117,10 @@ export const REASONS = [
   'timeToLiveExceeded',
   /** Nobody on the link has the address of the next hop. */
   'noNeighbour',
+  /** A bridge would have to send it back by the port it came by, and that is not in hairpin mode. */
+  'noHairpin',
+  /** A VXLAN device whose other end is an address of its own host. */
+  'tunnelToItself',
   /** A VXLAN device without an entry for the next hop. */
   'noForwardingEntry',
   /** The frame is for another Ethernet address. */

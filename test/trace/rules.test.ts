@@ -5,7 +5,7 @@ import { type Addr, portOf } from '../../src/ip/ip.ts';
 import { type Cage, openCage } from '../../src/lab/cage.ts';
 import { prove, type Question, startListeners, textOf } from '../../src/lab/prove/prove.ts';
 import { loadPacketFilter, realise } from '../../src/lab/realise.ts';
-import { printIptablesRuleset, printNftTable } from '../../src/netfilter/netfilter.ts';
+import { parseIptablesSave, printIptablesRuleset, printNftTable } from '../../src/netfilter/netfilter.ts';
 import { GATE1, line, SERVER, VIRTUAL } from '../../src/trace/line-fixture.ts';
 import { DEFAULT } from '../../src/world/wiring.ts';
 import { hostOf, MAIN_TABLE, type PacketFilter, type World } from '../../src/world/world.ts';
@@ -58,20 +58,11 @@ describe.each([
   });
   afterAll(() => cage.close());
 
-  const load = async (world: World) => {
-    const middle = cage.exec('middle');
-    await middle.run({ file: 'nft', args: ['flush', 'ruleset'] });
-    await middle.run({ file: 'ipset', args: ['destroy'] });
-    // A port that comes again would bring back the connection of an earlier ruleset.
-    await middle.run({ file: 'conntrack', args: ['--flush'] });
-    await loadPacketFilter(hostOf(world, 'middle'), middle);
-  };
-
   it.each(fc.sample(rules, { seed: SEED, numRuns: RULESETS }).map((filter, at) => ({ at, filter })))(
     'ruleset $at',
     async ({ filter }) => {
       const world = worldWith(filter);
-      await load(world);
+      await load(cage, world);
       const { mismatches, unknowns } = await prove(world, cage, questions);
       const told = mismatches.map(({ question, outcomes, unexpected, missing }) => {
         const foretold = outcomes.map((outcome) => `${textOf(outcome)} (${outcome.reason})`).join(' or ');
@@ -83,6 +74,57 @@ describe.each([
     },
   );
 });
+
+describe('a refusal at OUTPUT', () => {
+  let cage: Cage;
+  beforeAll(async () => {
+    cage = await openCage();
+    await realise(worldWith({}), cage);
+    await startListeners(worldWith({}), cage);
+  });
+  afterAll(() => cage.close());
+
+  const OWN = '-A OUTPUT -p tcp -j DNAT --to-destination 10.0.1.1:80\n';
+  const OTHER = '-A OUTPUT -p tcp -j DNAT --to-destination 10.0.2.2:80\n';
+  it.each([
+    ['by RST, which the rule itself then drops', '', '-p tcp -j REJECT --reject-with tcp-reset', 'timeout'],
+    ['by RST', '', '-p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset', 'refused'],
+    [
+      'by RST, led to the own host',
+      OWN,
+      '-p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset',
+      'refused',
+    ],
+    ['by RST, led elsewhere', OTHER, '-p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset', 'refused'],
+    ['by an error', '', '-p tcp -j REJECT --reject-with icmp-port-unreachable', 'refused'],
+    [
+      'by an error, led to the own host',
+      OWN,
+      '-p tcp -j REJECT --reject-with icmp-port-unreachable',
+      'refused',
+    ],
+    ['by an error, led elsewhere', OTHER, '-p tcp -j REJECT --reject-with icmp-port-unreachable', 'refused'],
+  ])('%s', async (_, nat, refusal, verdict) => {
+    const text = `*nat\n:OUTPUT ACCEPT [0:0]\n${nat}COMMIT\n*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT ${refusal}\nCOMMIT\n`;
+    const world = worldWith({ iptables: [parseIptablesSave(text, 4)] });
+    await load(cage, world);
+    const asked = [SERVER, GATE1].map(
+      (to): Question => ({ from: 'middle', to, port: EIGHTY, protocol: 'TCP' }),
+    );
+    const { agreements, mismatches } = await prove(world, cage, asked);
+    expect(mismatches.map(({ unexpected }) => unexpected.map(textOf))).toEqual([]);
+    expect(agreements.flatMap(({ answers }) => answers.map(textOf))).toEqual([verdict, verdict]);
+  });
+});
+
+async function load(cage: Cage, world: World): Promise<void> {
+  const middle = cage.exec('middle');
+  await middle.run({ file: 'nft', args: ['flush', 'ruleset'] });
+  await middle.run({ file: 'ipset', args: ['destroy'] });
+  // A port that comes again would bring back the connection of an earlier ruleset.
+  await middle.run({ file: 'conntrack', args: ['--flush'] });
+  await loadPacketFilter(hostOf(world, 'middle'), middle);
+}
 
 const printed = ({ iptables = [], nftables }: PacketFilter): string =>
   [...iptables.map(printIptablesRuleset), ...(nftables?.tables ?? []).flatMap(printNftTable)].join('\n');

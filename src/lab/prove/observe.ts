@@ -10,8 +10,8 @@ export interface Observation extends Expectation {
 
 /** Long enough for any answer in namespaces of one machine; what then seems lost is asked again without the crowd. */
 const FIRST_TIMEOUT = 600;
-/** Past the second SYN and a second more. */
-const PATIENT_TIMEOUT = 3000;
+/** Past the second SYN and a second more; then, for a machine that is too busy to answer, so long that nobody waits on. */
+const PATIENT_TIMEOUTS = [3000, 12_000];
 /** More connections than that to one address, and what was not seen stays unseen. */
 const MOST_TIMES = 150;
 const ROUNDS = 6;
@@ -52,13 +52,15 @@ export async function observe(
     if (more.length === 0) break;
     await ask(more, FIRST_TIMEOUT);
   }
-  const late = expectations.flatMap(({ chances }, at) => {
-    const own = answers[at] ?? [];
-    if (chances.has('timeout') || !own.some(isSilence)) return [];
-    answers[at] = own.filter((answer) => !isSilence(answer));
-    return [{ at, times: Math.min(own.length, 5) }];
-  });
-  await ask(late, PATIENT_TIMEOUT);
+  for (const patience of PATIENT_TIMEOUTS) {
+    const late = expectations.flatMap(({ chances }, at) => {
+      const own = answers[at] ?? [];
+      if (chances.has('timeout') || !own.some(isSilence)) return [];
+      answers[at] = own.filter((answer) => !isSilence(answer));
+      return [{ at, times: Math.min(own.length, 5) }];
+    });
+    await ask(late, patience);
+  }
   return expectations.map((one, at) => ({ ...one, answers: answers[at] ?? [] }));
 }
 

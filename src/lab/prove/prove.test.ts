@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Addr, Endpoint, portOf } from '../../ip/ip.ts';
+import { Addr, Endpoint, Mac, portOf } from '../../ip/ip.ts';
 import { parseIptablesSave } from '../../netfilter/netfilter.ts';
 import { buildCluster, type ClusterFacts } from '../../world/build.ts';
 import { defaultNodes, type PodFacts } from '../../world/facts.ts';
@@ -158,6 +158,30 @@ describe.each(CAGES)('in a cage of $name', ({ options }) => {
       'reached n1 at 10.247.0.10:30080 as 10.247.0.10',
       'refused',
       'timeout',
+    ]);
+  });
+
+  it('has a tunnel that leads to its own host, where that has bound the address of another', async () => {
+    const n2 = hostOf(world, 'n2');
+    const addresses = nodes.slice(0, 1).map(({ address }) => ({ addr: address, length: 32 }));
+    const mac = Mac.forAddr(Addr.parse('10.247.0.10'));
+    const dummy = { kind: 'dummy', name: 'kube-ipvs0', mac, addresses } as const;
+    const bound = { ...n2, interfaces: [...n2.interfaces, dummy] };
+    const held = { ...world, hosts: new Map([...world.hosts, ['n2', bound]]) };
+    const questions = [
+      ask(one.address),
+      ask(one.address, { protocol: 'UDP' }),
+      ask(one.address, { from: 'n2' }),
+      ask(two.address, { from: 'n1' }),
+    ];
+    const { agreements, mismatches } = await prove(held, await build(held), questions);
+    expect(mismatches).toEqual([]);
+    expect(agreements.map(({ outcomes, answers }) => [outcomes[0]?.reason, answers[0]?.verdict])).toEqual([
+      ['timeToLiveExceeded', 'refused'],
+      ['timeToLiveExceeded', 'timeout'],
+      ['tunnelToItself', 'timeout'],
+      // What that other sends bears the address that is now this host's own.
+      ['martianSource', 'timeout'],
     ]);
   });
 });
