@@ -22,11 +22,13 @@ import { eventually } from './eventually.ts';
 import { describeLastingFlows } from './lasting-flows.ts';
 import { type PodName, service, slice } from './scenario.ts';
 
+const SERVICE_CIDRS = ['10.247.0.0/16', 'fd00:247::/112'].map((one) => Prefix.parse(one));
+
 let here: Bed;
 let served: Served;
 let client: HttpKubeClient;
 beforeAll(async () => {
-  [here, served] = await Promise.all([Bed.open(), startServed()]);
+  [here, served] = await Promise.all([Bed.open(), startServed({ serviceCIDRs: SERVICE_CIDRS })]);
   client = socketClient(served.socket);
   await client.create(RESOURCES.nodes, {
     apiVersion: 'v1',

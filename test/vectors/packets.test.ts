@@ -1,4 +1,7 @@
-/** Every vector as real packets: the same rules in the kernel, dialled from every machine of the bed. */
+/**
+ * Every vector as real packets: the same rules in the kernel, dialled from every machine of the bed. IPVS and SCTP, which the
+ * running kernel may lack (CONFIG_IP_VS, CONFIG_IP_SCTP), are in guest-packets.test.ts.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCage } from '../../src/lab/cage.ts';
 import { differencesOf } from './dialling.ts';
@@ -15,7 +18,6 @@ beforeAll(async () => {
 });
 afterAll(() => stand.close());
 
-// What every kernel offers; IPVS has a test of its own.
 describe.each(['nftables', 'iptables'] as const)('%s', (mode) => {
   it.each(groupsOf(vectors, mode).map((group) => [group.name, group] as const))('%s', async (_, group) => {
     expect((await differencesOf(stand, group, mode, patience)).join('\n')).toBe('');
