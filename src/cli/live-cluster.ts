@@ -70,7 +70,7 @@ export async function readLiveCluster(options: InputOptions): Promise<Input> {
       },
       manifests,
     );
-    const readings = detectProfile({ ...signs, nodes: nodes.items });
+    const readings = detectProfile({ ...signs, nodes: nodes.items, pods: pods.items });
     const profile = chooseProfile(inventory, { ...options, detected: specOfReadings(readings) });
     const origins = originsOf(profile, readings, givenFields(inventory, options));
     // A cluster of ours says itself what it is.
@@ -98,7 +98,7 @@ async function readWorkloads(client: KubeClient): Promise<WorkloadObject[]> {
   return (await Promise.all(lists)).flat();
 }
 
-async function readSigns(client: KubeClient): Promise<Omit<ClusterSigns, 'nodes'>> {
+async function readSigns(client: KubeClient): Promise<Omit<ClusterSigns, 'nodes' | 'pods'>> {
   const [version, sets, ...maps] = await Promise.all([
     client.request<{ gitVersion: string }>('GET', '/version'),
     listIfThere<DaemonSet>(client, daemonSets),

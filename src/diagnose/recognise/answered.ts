@@ -1,5 +1,4 @@
 import type { Port, Protocol } from '../../ip/ip.ts';
-import { dialledAddressesOf } from '../../world/facts.ts';
 import { isKept } from './balancer.ts';
 import { firstOf, type Recogniser, recognised } from './recognised.ts';
 import { serviceText } from './situation.ts';
@@ -31,12 +30,9 @@ const listenerBypassed: Recogniser = ({ dialled, passedBalancer, balanced, outco
 };
 
 /** A process of the node listens on a node port, or a pod has it for its hostPort, and the rules of the Service are before both. */
-const processHidden: Recogniser = ({ cluster, dialled, request, outcome }) => {
+const processHidden: Recogniser = ({ dialled, dialledNode: node, request, outcome }) => {
   if (dialled?.by !== 'nodePort') return undefined;
   const { to, port, protocol } = request;
-  const node = cluster.nodes.find(({ facts }) =>
-    dialledAddressesOf(facts).some((addr) => addr.equals(to)),
-  )?.facts;
   const wants = (one: { readonly port: Port; readonly protocol: Protocol }) =>
     one.port === port && one.protocol === protocol;
   const hostPort = node?.hostPorts?.find((one) => wants(one) && (one.addr ?? to).equals(to));

@@ -1,6 +1,12 @@
 import type { Addr, Port, Protocol } from '../../ip/ip.ts';
 import type { Service, ServicePort } from '../../kube/objects.ts';
-import { dialledAddressesOf } from '../../world/facts.ts';
+import {
+  type Addressed,
+  type BalancerFacts,
+  dialledAddressesOf,
+  type MachineAddresses,
+  type NodeFacts,
+} from '../../world/facts.ts';
 import type { Cluster } from '../../world/from-objects/from-objects.ts';
 
 /** The Service that an address and port stand for. */
@@ -27,15 +33,15 @@ export function indexOf(cluster: Cluster): ClusterIndex {
 export class ClusterIndex {
   readonly #byAddress = new Map<string, Dialled>();
   readonly #byNodePort = new Map<string, Dialled>();
-  readonly #nodeAddresses: ReadonlySet<string>;
+  readonly #nodeAt: ReadonlyMap<string, NodeFacts>;
+  readonly #balancerAt: ReadonlyMap<string, BalancerFacts>;
   readonly #nodeOf = new Map<string, string>();
   readonly #elasticOf = new Map<string, Addr[]>();
 
   constructor(cluster: Cluster) {
     for (const [name, service] of cluster.services) this.#addService(cluster, name, service);
-    this.#nodeAddresses = new Set(
-      cluster.nodes.flatMap(({ facts }) => dialledAddressesOf(facts).map(({ text }) => text)),
-    );
+    this.#nodeAt = byAddress(cluster.nodes.map(({ facts }) => facts));
+    this.#balancerAt = byAddress(cluster.balancers);
     this.#addNodes(cluster);
     for (const { policies } of cluster.world.hosts.values()) {
       for (const policy of policies) {
@@ -48,10 +54,18 @@ export class ClusterIndex {
   }
 
   dialled(to: Addr, port: Port, protocol: Protocol): Dialled | undefined {
-    const byNodePort = this.#nodeAddresses.has(to.text)
-      ? this.#byNodePort.get(`${port}/${protocol}`)
-      : undefined;
+    const byNodePort = this.#nodeAt.has(to.text) ? this.#byNodePort.get(`${port}/${protocol}`) : undefined;
     return byNodePort ?? this.#byAddress.get(`${to.text} ${port}/${protocol}`);
+  }
+
+  /** The node that has the address, elastic ones included. */
+  nodeAt({ text }: Addr): NodeFacts | undefined {
+    return this.#nodeAt.get(text);
+  }
+
+  /** The balancer that has the address, elastic ones included. */
+  balancerAt({ text }: Addr): BalancerFacts | undefined {
+    return this.#balancerAt.get(text);
   }
 
   /** The node a host is, or a pod runs on. */
@@ -96,3 +110,6 @@ export class ClusterIndex {
     }
   }
 }
+
+const byAddress = <T extends Addressed<MachineAddresses>>(all: readonly T[]): Map<string, T> =>
+  new Map(all.flatMap((one) => dialledAddressesOf(one).map(({ text }) => [text, one] as const)));

@@ -4,6 +4,7 @@ import { isReady } from '../../kube/pod-state.ts';
 import { selectsPod } from '../../kube/service-endpoints.ts';
 import { IPVS_INTERFACE } from '../../proxy/proxy.ts';
 import type { Direction, Hop, Outcome, WalkRequest } from '../../trace/trace.ts';
+import type { NodeFacts } from '../../world/facts.ts';
 import type { Cluster } from '../../world/from-objects/from-objects.ts';
 import { addressOf, type Host } from '../../world/world.ts';
 import { type Balanced, balancedBy } from './balancer.ts';
@@ -66,9 +67,14 @@ export class Situation {
     )?.host;
   }
 
+  /** The node that has the dialled address. */
+  get dialledNode(): NodeFacts | undefined {
+    return this.#index.nodeAt(this.request.to);
+  }
+
   /** The balancer of the dialled address. */
   get balanced(): Balanced | undefined {
-    return balancedBy(this.cluster, this.request);
+    return balancedBy(this.#index.balancerAt(this.request.to), this.request);
   }
 
   get passedBalancer(): string | undefined {

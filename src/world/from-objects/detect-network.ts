@@ -1,6 +1,8 @@
+import { Addr, Prefix } from '../../ip/ip.ts';
 import type { Network } from '../profile.ts';
 import { firstOfFour } from './detect-kube-proxy.ts';
 import { jsonMap } from './json-map.ts';
+import { podIPsOf } from './pod-addresses.ts';
 import {
   type ClusterSigns,
   configMapNamed,
@@ -24,7 +26,36 @@ export function detectNetwork(signs: ClusterSigns): Readings {
     const daemonSet = signs.daemonSets.find(({ metadata }) => name.test(metadata?.name ?? ''));
     if (daemonSet !== undefined) return read(daemonSet, signs);
   }
-  return {};
+  return byAddresses(signs);
+}
+
+/** How near addresses are that are taken to be of one VPC. */
+const NEAR = { 4: 16, 6: 48 } as const;
+
+/** A plugin that is no DaemonSet, as on CCE: pods with addresses like those of nodes without ranges have them of the VPC. */
+function byAddresses({ nodes, pods }: ClusterSigns): Readings {
+  if (nodes.some(({ spec }) => spec?.podCIDR !== undefined)) return {};
+  const internal = nodes.flatMap(({ status }) =>
+    (status?.addresses ?? [])
+      .filter(({ type }) => type === 'InternalIP')
+      .flatMap(({ address }) => near(address)),
+  );
+  const own = pods.filter((pod) => pod.spec?.hostNetwork !== true && podIPsOf(pod).length > 0);
+  const like = own.filter((pod) =>
+    podIPsOf(pod).some((text) => near(text).some((one) => internal.includes(one))),
+  );
+  const [first] = like;
+  if (first === undefined || like.length * 2 <= own.length) return {};
+  return network(
+    'eni',
+    `${objectText('Pod', first)} and most pods have addresses like those of nodes, which have no podCIDR`,
+  );
+}
+
+function near(text: string): string[] {
+  if (!Addr.isAddr(text)) return [];
+  const addr = Addr.parse(text);
+  return [Prefix.of(addr, NEAR[addr.family]).text];
 }
 
 const reading = (value: string, from: string, walkedAs?: string): Reading =>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ConfigMap, Node } from '../../kube/objects.ts';
+import type { ConfigMap, Node, Pod } from '../../kube/objects.ts';
 import { profileOf, specOf } from '../profile.ts';
 import {
   type ClusterSigns,
@@ -25,6 +25,7 @@ const set = (name: string, container: object = {}): DaemonSet => ({
 const signsOf = (daemonSets: readonly DaemonSet[], configMaps: readonly ConfigMap[] = []): ClusterSigns => ({
   gitVersion: 'v1.31.1-aliyun.1',
   nodes: [],
+  pods: [],
   daemonSets,
   configMaps,
 });
@@ -172,6 +173,27 @@ describe('the network, by its plugin', () => {
   ])('%s', (_, signs, expected) => {
     const { kubernetesVersion: _version, ...spec } = specOfReadings(detectProfile(signs));
     expect(spec).toEqual(expected);
+  });
+
+  it('is told from addresses where no plugin is to be seen', () => {
+    const at = (name: string, address: string, podCIDR?: string): Node => ({
+      metadata: { name },
+      spec: podCIDR === undefined ? {} : { podCIDR },
+      status: { addresses: [{ type: 'InternalIP', address }] },
+    });
+    const pod = (name: string, podIP: string): Pod => ({
+      metadata: { name, namespace: 'shop' },
+      spec: { nodeName: 'n1', containers: [] },
+      status: { podIP },
+    });
+    const networkOf = (node: Node, ...pods: Pod[]) =>
+      detectProfile({ ...signsOf([]), nodes: [node], pods }).network;
+    expect(networkOf(at('n1', '192.168.0.11'), pod('a', '192.168.64.3'))).toEqual({
+      value: 'eni',
+      from: 'Pod shop/a and most pods have addresses like those of nodes, which have no podCIDR',
+    });
+    expect(networkOf(at('n1', '192.168.0.11'), pod('a', '10.0.0.3'))).toBe(undefined);
+    expect(networkOf(at('n1', '192.168.0.11', '192.168.64.0/24'), pod('a', '192.168.64.3'))).toBe(undefined);
   });
 
   it('says what is walked in the place of what is not the same', () => {

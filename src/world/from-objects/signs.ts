@@ -1,4 +1,4 @@
-import type { ConfigMap, Container, KubeObject, Node, PodTemplateSpec } from '../../kube/objects.ts';
+import type { ConfigMap, Container, KubeObject, Node, Pod, PodTemplateSpec } from '../../kube/objects.ts';
 import type { ProfileSpec } from '../profile.ts';
 
 /** A DaemonSet of apps/v1, as far as it tells something of the cluster. */
@@ -11,6 +11,7 @@ export interface ClusterSigns {
   /** As the API server's /version says it, e.g. `v1.30.4-aliyun.1`. */
   readonly gitVersion: string;
   readonly nodes: readonly Node[];
+  readonly pods: readonly Pod[];
   /** Of every namespace. */
   readonly daemonSets: readonly DaemonSet[];
   /** Those of the namespaces where network plugins keep theirs. */
