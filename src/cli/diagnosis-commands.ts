@@ -18,7 +18,9 @@ export function diagnosisCommands(fairlead: Command): void {
     )
     .option('--node <name>', 'whose node port')
     .addOption(new Option('--address <side>', "the node's or balancer's").choices(['private', 'public']))
-    .addOption(new Option('-o, --output <format>').choices(['text', 'json', 'mermaid']).default('text'))
+    .addOption(
+      new Option('-o, --output <format>').choices(['text', 'json', 'mermaid', 'svg']).default('text'),
+    )
     .action(async (from, to, options) => (await import('./commands/why.ts')).why(from, to, options));
   proofOptions(nodesOption(worldOptions(fairlead.command('matrix'))))
     .description('try every class of clients on every address; exit code 2 unless all are reached')

@@ -1,6 +1,7 @@
 import type { Hop, Outcome, Step, StepKind } from '../trace/trace.ts';
 import type { Cluster } from '../world/from-objects/from-objects.ts';
 import type { Answer, AnsweredOutcome } from './answer.ts';
+import { type Group, groupsOf, groupText, questionText } from './answer-words.ts';
 import { type Palette, paintVerdict } from './palette.ts';
 import { nodesText, profileText } from './profile-text.ts';
 
@@ -18,68 +19,20 @@ export function ladder(cluster: Cluster, answer: Answer, palette: Palette): stri
   ].join('\n');
 }
 
-/** Outcomes that differ in nothing but the endpoint. */
-interface Group {
-  readonly first: AnsweredOutcome;
-  readonly all: readonly AnsweredOutcome[];
-}
-
-function groupsOf(outcomes: readonly AnsweredOutcome[]): Group[] {
-  const likeness = ({ outcome, cause }: AnsweredOutcome) =>
-    [
-      outcome.verdict,
-      outcome.reason,
-      cause?.code,
-      outcome.verdict === 'reached' ? '' : outcome.deciding?.host,
-    ].join();
-  return [...Map.groupBy(outcomes, likeness).values()].flatMap((all) => {
-    const first = all.reduce((best, one) => (one.probability > best.probability ? one : best));
-    return [{ first, all }];
-  });
-}
-
-function heading({ profile, world }: Cluster, { question, verdict }: Answer, palette: Palette): string[] {
-  const { client, target } = question;
-  const [address] = target.addresses;
-  const dialled =
-    target.addresses.length === 1
-      ? `${address}:${target.port}`
-      : `${target.addresses.length} addresses, port ${target.port}`;
-  const where = target.name.startsWith(`${address}`) ? '' : ` (${dialled}/${target.protocol})`;
+function heading({ profile, world }: Cluster, answer: Answer, palette: Palette): string[] {
+  const { verdict } = answer;
   return [
-    `${paintVerdict(palette, verdict, palette.strong(verdict))}  ${client.name} → ${target.name}${where}`,
+    `${paintVerdict(palette, verdict, palette.strong(verdict))}  ${questionText(answer)}`,
     palette.quiet(profileText(profile)),
     ...nodesText(world).map(palette.quiet),
   ];
 }
 
-function groupLines({ first, all }: Group, several: boolean, palette: Palette): string[] {
-  const { outcome, cause } = first;
-  const share = all.reduce((sum, { probability }) => sum + probability, 0);
-  const said = `${several ? `${percent(share)} ` : ''}${outcome.verdict}${endpointText(all)}`;
-  // Alone and without an endpoint it would but repeat the heading.
-  const verdict = several || said !== outcome.verdict ? [paintVerdict(palette, outcome.verdict, said)] : [];
-  const why = cause === undefined ? [] : causeLines(first, palette);
-  return [...verdict, ...why, '', ...rungs(outcome, palette)];
-}
-
-const percent = (share: number): string => `${Math.round(share * 1000) / 10} %`;
-
-function endpointText(all: readonly AnsweredOutcome[]): string {
-  const names = new Set(
-    all.flatMap(({ endpoint }) =>
-      endpoint === undefined
-        ? []
-        : [
-            `${endpoint.pod ?? 'a process'} at ${endpoint.ip}:${endpoint.port}${endpoint.node === undefined ? '' : ` on ${endpoint.node}`}`,
-          ],
-    ),
-  );
-  if (names.size === 0) return '';
-  const [only] = names;
-  const sources = new Set(all.flatMap(({ outcome }) => outcome.sourceSeen?.text ?? []));
-  const seen = sources.size === 0 ? '' : `, which sees ${[...sources].join(' or ')}`;
-  return names.size === 1 ? `: ${only}${seen}` : `: any of ${names.size} endpoints${seen}`;
+function groupLines(group: Group, isOneOfSeveral: boolean, palette: Palette): string[] {
+  const { outcome, cause } = group.first;
+  const said = groupText(group, isOneOfSeveral).map((line) => paintVerdict(palette, outcome.verdict, line));
+  const why = cause === undefined ? [] : causeLines(group.first, palette);
+  return [...said, ...why, '', ...rungs(outcome, palette)];
 }
 
 function causeLines({ cause }: AnsweredOutcome, palette: Palette): string[] {

@@ -7,6 +7,7 @@ import type { ObservedCell } from '../../diagnose/matrix.ts';
 import { mermaid } from '../../diagnose/mermaid.ts';
 import { nodesOf } from '../../diagnose/profile-text.ts';
 import { type Access, type Question as Asked, readQuestion, type Side } from '../../diagnose/question.ts';
+import { svg } from '../../diagnose/svg.ts';
 import { Fault } from '../../fault/fault.ts';
 import type { Question } from '../../lab/prove/prove.ts';
 import type { FieldOrigin } from '../../world/from-objects/detect-profile.ts';
@@ -21,7 +22,7 @@ export interface WhyOptions extends InputOptions, ProofOptions {
   readonly at?: Access;
   readonly node?: string;
   readonly address?: Side;
-  readonly output: 'text' | 'json' | 'mermaid';
+  readonly output: 'text' | 'json' | 'mermaid' | 'svg';
 }
 
 /** What becomes of one connection, by which way, and why; exit code 2 unless it is reached. */
@@ -86,6 +87,9 @@ function print(
     }
     case 'mermaid':
       process.stdout.write(mermaid(found));
+      break;
+    case 'svg':
+      process.stdout.write(svg(cluster, found, fixes));
       break;
     case 'text': {
       const palette = paletteOf(process.stdout);
