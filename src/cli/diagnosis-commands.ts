@@ -25,7 +25,7 @@ export function diagnosisCommands(fairlead: Command): void {
   proofOptions(nodesOption(worldOptions(fairlead.command('matrix'))))
     .description('try every class of clients on every address; exit code 2 unless all are reached')
     .argument('[service]', 'svc/[ns/]name; every Service unless said')
-    .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
+    .addOption(new Option('-o, --output <format>').choices(['table', 'json', 'html']).default('table'))
     .action(async (service, options) => (await import('./commands/matrix.ts')).matrix(service, options));
   worldOptions(fairlead.command('diff'))
     .description('say who is answered otherwise after a change of the profile; exit code 2 if anybody is')

@@ -1,5 +1,6 @@
 import type { Cluster } from '../world/from-objects/from-objects.ts';
-import { CLIENT_CLASSES, type ClientClass, type Matrix, type MatrixCell } from './matrix.ts';
+import type { Matrix, MatrixCell } from './matrix.ts';
+import { addressOf, columnsOf, fromOf, nameOf, rowsOf, titleOf } from './matrix-rows.ts';
 import { type Palette, paintVerdict } from './palette.ts';
 import { nodesText, profileText } from './profile-text.ts';
 import { clientText } from './stand-ins.ts';
@@ -7,10 +8,8 @@ import { clientText } from './stand-ins.ts';
 /** A matrix for a person: a row an address, a column a class of clients, and below it why the cells that fail do. */
 export function matrixTable(cluster: Cluster, matrix: Matrix, palette: Palette): string {
   const { cells } = matrix;
-  const columns = CLIENT_CLASSES.filter((kind) => cells.some(({ client }) => client === kind));
-  const rows = [...Map.groupBy(cells, ({ target, port }) => `${port ?? ''} ${target}`).values()].sort(
-    byTarget,
-  );
+  const columns = columnsOf(matrix);
+  const rows = rowsOf(matrix);
   const notes = new Notes();
   const body = rows.map((row) => [
     { text: nameOf(row) },
@@ -37,47 +36,18 @@ export function matrixTable(cluster: Cluster, matrix: Matrix, palette: Palette):
   ].join('\n');
 }
 
-/** In this order, each port by itself. */
-const TARGETS = ['clusterIP', 'serverNode', 'ownNode', 'otherNode', 'loadBalancer', 'natGateway', 'podIP'];
-
-function byTarget([a]: readonly MatrixCell[], [b]: readonly MatrixCell[]): number {
-  const place = (cell: MatrixCell | undefined) => TARGETS.indexOf(cell?.target.split('.')[0] ?? '');
-  return (a?.port ?? '').localeCompare(b?.port ?? '') || place(a) - place(b);
-}
-
 interface Box {
   readonly text: string;
   readonly verdict?: string;
 }
 
 function heading({ services, profile, world }: Cluster, { service }: Matrix, palette: Palette): string[] {
-  const { type = 'ClusterIP', externalTrafficPolicy: policy } = services.get(service)?.spec ?? {};
-  const outside = policy === undefined ? '' : `, externalTrafficPolicy ${policy}`;
   return [
-    `${palette.strong(`svc/${service}`)}  ${type}${outside}`,
+    `${palette.strong(`svc/${service}`)}  ${titleOf(services.get(service))}`,
     palette.quiet(profileText(profile)),
     ...nodesText(world).map(palette.quiet),
   ];
 }
-
-const nameOf = ([first]: readonly MatrixCell[]): string =>
-  first === undefined ? '' : first.port === undefined ? first.target : `${first.target} ${first.port}`;
-
-/** The address of the row; which it is may depend on the client. */
-function addressOf(row: readonly MatrixCell[]): string {
-  const addresses = new Set(row.map(({ address }) => address));
-  const [only] = addresses;
-  return addresses.size === 1 && only !== undefined ? only : 'by client';
-}
-
-const fromOf = (cells: readonly MatrixCell[], kind: ClientClass): string => {
-  const from = cells.find(({ client }) => client === kind)?.from ?? '';
-  return from === kind
-    ? ''
-    : from.startsWith('-client/')
-      ? `a pod on ${from.slice('-client/'.length)}`
-      : from;
-};
 
 function cellText(cell: MatrixCell | undefined, notes: Notes): Box {
   if (cell === undefined) return { text: '-' };

@@ -15,13 +15,11 @@ const LEAST_WIDTH = 720;
  * as whoever looks at it prefers.
  */
 export function svg(cluster: Cluster, answer: Answer, fixes: readonly Fix[] = []): string {
-  const groups = [...groupsOf(answer.outcomes)].sort((a, b) => shareOf(b) - shareOf(a));
-  const drawn = groups.map((group) => [group, drawSequence(cluster.world, group.first.outcome)] as const);
-  const page = new Page(Math.max(LEAST_WIDTH, ...drawn.map(([, { width }]) => width)) + 2 * MARGIN);
+  const { drawn, page } = begun(cluster, answer);
   const title = questionText(answer);
   page.heading(answer.verdict, title);
   page.lines('quiet', [profileText(cluster.profile), ...nodesText(cluster.world)]);
-  for (const [group, drawing] of drawn) drawGroup(page, group, drawing, groups.length > 1);
+  for (const [group, drawing] of drawn) drawGroup(page, group, drawing, drawn.length > 1);
   if (fixes.length > 0) {
     page.lines('strong', ['', 'What helps']);
     page.lines(
@@ -29,7 +27,21 @@ export function svg(cluster: Cluster, answer: Answer, fixes: readonly Fix[] = []
       fixes.map(({ title: what, verdictAfter }) => `• ${what} (then: ${verdictAfter})`),
     );
   }
-  return page.document(`${answer.verdict}: ${title}`);
+  return page.document(`${answer.verdict}: ${title}`, true);
+}
+
+/** The sequences alone, to stand in a page that has {@link SVG_STYLE} and says what they are. */
+export function svgInPage(cluster: Cluster, answer: Answer): string {
+  const { drawn, page } = begun(cluster, answer);
+  for (const [group, drawing] of drawn) drawGroup(page, group, drawing, drawn.length > 1);
+  return page.document(`${answer.verdict}: ${questionText(answer)}`, false);
+}
+
+function begun(cluster: Cluster, answer: Answer) {
+  const groups = groupsOf(answer.outcomes).sort((a, b) => shareOf(b) - shareOf(a));
+  const drawn = groups.map((group) => [group, drawSequence(cluster.world, group.first.outcome)] as const);
+  const width = Math.max(LEAST_WIDTH, ...drawn.map(([, drawing]) => drawing.width)) + 2 * MARGIN;
+  return { drawn, page: new Page(width) };
 }
 
 function drawGroup(page: Page, group: Group, drawing: Drawing, isOneOfSeveral: boolean): void {
@@ -79,12 +91,13 @@ class Page {
     this.#y = y + height;
   }
 
-  document(title: string): string {
+  /** @param isAlone with the style */
+  document(title: string, isAlone: boolean): string {
     const [width, height] = [this.#width, Math.ceil(this.#y + MARGIN)];
     return [
       `<svg xmlns="http://www.w3.org/2000/svg" role="img" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
       `<title>${escaped(title)}</title>`,
-      `<style>${STYLE}</style>`,
+      ...(isAlone ? [`<style>${SVG_STYLE}</style>`] : []),
       `<rect class="paper" width="${width}" height="${height}"/>`,
       ...this.#body,
       '</svg>',
@@ -97,7 +110,7 @@ class Page {
 const verdictStyle = (verdict: string, colour: string): string =>
   `text.${verdict}{fill:${colour}}.pill.${verdict}{fill:${colour}}.end.${verdict}{stroke:${colour};stroke-width:2}`;
 
-const STYLE = [
+export const SVG_STYLE = [
   'text{font:13px system-ui,"Segoe UI","DejaVu Sans",sans-serif;fill:#1f2328}',
   '.title{font-size:15px;font-weight:600}.strong{font-weight:600}.small{font-size:11px}',
   '.mono{font:11px ui-monospace,"DejaVu Sans Mono",monospace}.quiet{fill:#656d76}.new{fill:#0550ae;font-weight:600}',

@@ -1,5 +1,6 @@
 import { causeOf } from '../../diagnose/cause-of.ts';
 import { type Matrix, type MatrixCell, matrices, matrixJson } from '../../diagnose/matrix.ts';
+import { matrixHtml } from '../../diagnose/matrix-html.ts';
 import { matrixTable } from '../../diagnose/matrix-table.ts';
 import { Fault } from '../../fault/fault.ts';
 import type { Question } from '../../lab/prove/prove.ts';
@@ -11,7 +12,7 @@ import { readInput } from '../inputs.ts';
 import { type ProofOptions, provenCluster, questionOf, withObserved, withProof } from '../proving.ts';
 
 export interface MatrixOptions extends InputOptions, ProofOptions {
-  readonly output: 'table' | 'json';
+  readonly output: 'table' | 'json' | 'html';
 }
 
 /**
@@ -40,6 +41,8 @@ function print(cluster: Cluster, found: readonly Matrix[], isAll: boolean, { out
   if (output === 'json') {
     const all = found.map((one) => matrixJson(cluster, one));
     process.stdout.write(`${JSON.stringify(isAll ? all : all[0], null, 2)}\n`);
+  } else if (output === 'html') {
+    process.stdout.write(matrixHtml(cluster, found));
   } else {
     const palette = paletteOf(process.stdout);
     process.stdout.write(found.map((one) => matrixTable(cluster, one, palette)).join('\n'));
