@@ -69,7 +69,9 @@ describe('an answer as a picture', () => {
       const cells = matrices(cluster, undefined, causeOf).flatMap((one) => one.cells);
       const cell = cells.find(({ cause, from }) => cause?.code === name.slice(0, 5) && !from.startsWith('-'));
       if (cell === undefined) return [];
-      expect(textsOf(draw(cluster, `host/${cell.from}`, cell.address))[0]).toBe(cell.verdict);
+      expect(textsOf(draw(cluster, `host/${cell.from}`, `${cell.address}/${cell.protocol}`))[0]).toBe(
+        cell.verdict,
+      );
       return [name];
     });
     expect(drawn.length).toBeGreaterThan(15);
