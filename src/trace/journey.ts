@@ -358,6 +358,12 @@ export class Journey {
     const { source, destination, family } = packet;
     const martian = family === 4 ? this.#martian(stack, input, packet) : undefined;
     if (martian !== undefined) return martian;
+    // Where a rule has led it; ::1 is looked for on the interface it came in by (rt6_need_strict in net/ipv6/route.c).
+    if (family === 6 && destination.isLoopback) {
+      const detail = `${destination} cannot be reached by ${input.name}`;
+      if (packet.content === 'error') return this.#lose('martianDestination', detail);
+      return this.#refuse(stack, packet, 'net', 'martianDestination', detail);
+    }
     const way = stack.routing.find({ to: destination, from: source, mark: packet.mark });
     const forwards = stack.forwards(family);
     switch (way?.kind) {
