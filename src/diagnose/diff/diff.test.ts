@@ -6,7 +6,7 @@ import {
   inventoryOf,
   parseManifests,
 } from '../../world/from-objects/from-objects.ts';
-import { specOf } from '../../world/profile.ts';
+import { rangesOf, specOf } from '../../world/profile.ts';
 import type { CauseCode } from '../causes/registry.ts';
 import { NO_COLOURS } from '../palette.ts';
 import { type Diff, diffJson, diffOf } from './diff.ts';
@@ -58,6 +58,16 @@ describe('diff', () => {
     expect(cells).toContainEqual(
       expect.objectContaining({ client: 'vpc-host', target: 'podIP', kind: 'better' }),
     );
+  });
+
+  it('gives pods of both families addresses of the VPC in both', () => {
+    const { after, isRenumbered, cells } = diffFor('FL045', { network: 'eni' });
+    expect(isRenumbered).toBe(true);
+    for (const { vpcCIDR, podCIDR } of rangesOf(after)) expect(vpcCIDR.covers(podCIDR)).toBe(true);
+    // Machines of the VPC reach the pods now, by either address.
+    expect(
+      cells.filter(({ kind }) => kind === 'better').map(({ client, target }) => `${client} ${target}`),
+    ).toEqual(expect.arrayContaining(['vpc-host podIP', 'vpc-host podIP.IPv6']));
   });
 
   it('prints for a person and for a program', () => {
