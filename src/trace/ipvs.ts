@@ -58,8 +58,15 @@ function answer(passage: Passage): Ruling {
   packet.balanced = true;
   passage.rewriteSource(known.virtual, known.virtualPort);
   passage.note('ipvs', `the answer of ${endText(known.destination, known.destinationPort)}`);
-  return 'accept';
+  return sentByHost(passage);
 }
+
+/**
+ * An answer is routed as if the host itself sent it from the virtual address (ip_vs_route_me_harder, with snat_reroute as it is
+ * unless set): rules by source or mark may lead it out elsewhere than where the destination's own packets go.
+ */
+const sentByHost = (passage: Passage): Ruling =>
+  passage.hook === 'input' ? 'accept' : (passage.reroute?.(passage) ?? 'accept');
 
 /** An error about a request that was sent on quotes the virtual address again (ip_vs_out_icmp). */
 function answerError(passage: Passage): Ruling {
@@ -79,7 +86,7 @@ function answerError(passage: Passage): Ruling {
   quote.destinationPort = known.virtualPort;
   passage.rewriteSource(known.virtual, 0);
   passage.note('ipvs', `an error about ${endText(known.virtual, known.virtualPort)}`);
-  return 'accept';
+  return sentByHost(passage);
 }
 
 /** ip_vs_in_hook. */

@@ -409,9 +409,16 @@ export class Journey {
     if (packet.ttl <= 1) return this.#expired(stack, packet);
     packet.ttl -= 1;
     const output = this.#outOf(stack, way);
-    const passage = this.#passage('forward', stack, packet, { input, output });
+    let found: Way | undefined = way;
+    const reroute = (passage: Passage): Ruling => {
+      found = stack.routing.find({ to: packet.destination, from: packet.source, mark: packet.mark });
+      const other = this.#outOf(stack, found);
+      if (other !== undefined) passage.output = other;
+      return other === undefined ? 'drop' : 'accept';
+    };
+    const passage = this.#passage('forward', stack, packet, { input, output, reroute });
     if (stack.hooks.forward.run(passage) === 'drop') return this.#stopped(stack, passage);
-    return this.#postrouting(stack, packet, way, input);
+    return this.#postrouting(stack, packet, found, input);
   }
 
   /** The sender is told, as of a host that cannot be reached (ip_forward in net/ipv4/ip_forward.c, icmp_err_convert). */

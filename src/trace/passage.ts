@@ -62,7 +62,7 @@ export class Passage {
   refusal: Refusal | undefined = undefined;
   reason: Reason | undefined = undefined;
   changes: Change[] = [];
-  /** Finds the way anew once source, destination or mark have changed (ip_route_me_harder); only at the output hook. */
+  /** Finds the way anew once source, destination or mark have changed (ip_route_me_harder); only at the output and forward hooks. */
   readonly reroute: ((passage: Passage) => Ruling) | undefined;
   /** The next hop, for what takes the address of the interface it leaves by; only at the postrouting hook. */
   readonly nextHop: Addr | undefined;

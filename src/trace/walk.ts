@@ -173,6 +173,7 @@ class Walk {
     // UDP lets go of the connection before it complains (udp_rcv); TCP answers with a packet of its own.
     packet.untrack();
     const refusal: Refusal = packet.protocol === 'udp' ? 'port' : 'reset';
+    if (refusal === 'reset' && isLostOnItsLink(packet)) return this.#found('timeout', 'noListener', deciding);
     return this.#tell({
       kind: 'refused',
       stack,
@@ -277,6 +278,13 @@ class Walk {
     };
   }
 }
+
+/**
+ * A RST to ::1 is sent by the interface of the address that was dialled, if that is not ::1 itself (rt6_need_strict in
+ * tcp_v6_send_response, net/ipv6/tcp_ipv6.c), and so leaves the host.
+ */
+const isLostOnItsLink = ({ family, source, destination }: Packet): boolean =>
+  family === 6 && source.isLoopback && !destination.isLoopback;
 
 /** A RST belongs to the connection of what it answers (nf_ct_attach in nf_reject_ipv4.c). */
 function resetFor(packet: Packet): Packet {
