@@ -24,7 +24,7 @@ export async function run(): Promise<void> {
 }
 
 /** Every so manieth Service is walked cell by cell. */
-const SAMPLE = 25;
+const SAMPLE = 10;
 
 function measureMatrices(proxyMode: 'nftables' | 'iptables' | 'ipvs'): void {
   const began = processorMs();

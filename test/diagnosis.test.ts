@@ -103,3 +103,28 @@ describe('fairlead why', () => {
     });
   });
 });
+
+describe('fairlead matrix', () => {
+  it('says that a Service has no address of its own', async () => {
+    const headless = 'apiVersion: v1\nkind: Service\nmetadata: {name: bare}\nspec: {clusterIP: None}\n';
+    const { code, stdout, stderr } = await new Exec(HERE).run({
+      file: process.execPath,
+      args: [main, 'matrix', 'svc/bare', '-f', example('FL001'), '-f', '-', '-o', 'json'],
+      stdin: headless,
+      accept: [1],
+    });
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain('svc/bare has no address of its own');
+  });
+
+  it('prints a page that says what the table says', async () => {
+    const page = await fairlead('matrix', '-f', example('FL001'), '-o', 'html');
+    const table = await fairlead('matrix', '-f', example('FL001'), '-o', 'json');
+    expect([page.code, table.code]).toEqual([2, 2]);
+    const cells = (JSON.parse(table.stdout) as { cells: { verdict: string }[] }[]).flatMap(
+      (one) => one.cells,
+    );
+    const shown = [...page.stdout.matchAll(/data-verdict="(\w+)"/g)].map(([, verdict]) => verdict);
+    expect(shown.toSorted()).toEqual(cells.map(({ verdict }) => verdict).toSorted());
+  });
+});

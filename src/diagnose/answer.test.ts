@@ -107,6 +107,17 @@ spec: {clusterIP: None, selector: {app: nginx}, ports: [{port: 80}]}
 });
 
 describe('a matrix', () => {
+  it('is several tables where a terminal is narrow', () => {
+    const cluster = example('three-nodes');
+    const [matrix] = matrices(cluster, undefined);
+    if (matrix === undefined) throw new Error('the example has a Service');
+    const lines = (width?: number) => matrixTable(cluster, matrix, NO_COLOURS, width).split('\n');
+    const tableOf = (all: readonly string[]) =>
+      all.filter((line) => /^(clusterIP|podIP|serverNode)/.test(line));
+    expect(tableOf(lines(80)).length).toBe(2 * tableOf(lines()).length);
+    expect(Math.max(...tableOf(lines(80)).map((line) => line.length))).toBeLessThanOrEqual(80);
+  });
+
   it('is a table of clients and addresses', async () => {
     const cluster = example('three-nodes', { proxyMode: 'iptables' });
     const text = matrices(cluster, undefined).map((one) => matrixTable(cluster, one, NO_COLOURS));

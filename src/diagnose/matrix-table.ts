@@ -5,8 +5,17 @@ import { type Palette, paintVerdict } from './palette.ts';
 import { nodesText, profileText } from './profile-text.ts';
 import { clientText } from './stand-ins.ts';
 
-/** A matrix for a person: a row an address, a column a class of clients, and below it why the cells that fail do. */
-export function matrixTable(cluster: Cluster, matrix: Matrix, palette: Palette): string {
+/**
+ * A matrix for a person: a row an address, a column a class of clients, and below it why the cells that fail do.
+ *
+ * @param width in characters; what is wider is told in several tables, one below the other
+ */
+export function matrixTable(
+  cluster: Cluster,
+  matrix: Matrix,
+  palette: Palette,
+  width = Number.POSITIVE_INFINITY,
+): string {
   const { cells } = matrix;
   const columns = columnsOf(matrix);
   const rows = rowsOf(matrix);
@@ -23,7 +32,7 @@ export function matrixTable(cluster: Cluster, matrix: Matrix, palette: Palette):
   ]);
   const head = [{ text: '' }, { text: '' }, ...columns.map((kind) => ({ text: kind }))];
   const from = [{ text: '' }, { text: '' }, ...columns.map((kind) => ({ text: fromOf(cells, kind) }))];
-  const lines = aligned([head, from, ...body], palette);
+  const lines = aligned([head, from, ...body], palette, width);
   return [
     ...heading(cluster, matrix, palette),
     '',
@@ -76,18 +85,40 @@ class Notes {
   }
 }
 
-function aligned(rows: readonly (readonly Box[])[], palette: Palette): string[] {
+/** What stands at the left of every table: the name of a row and its address. */
+const LEFT = 2;
+const GAP = '  ';
+
+function aligned(rows: readonly (readonly Box[])[], palette: Palette, width: number): string[] {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => row[column]?.text.length ?? 0)),
   );
-  return rows.map((row, at) =>
-    row
-      .map(({ text, verdict }, column) => {
+  const line = (row: readonly Box[], at: number, columns: readonly number[]) =>
+    columns
+      .map((column) => {
+        const { text, verdict } = row[column] ?? { text: '' };
         const padded = text.padEnd(widths[column] ?? 0);
         if (verdict !== undefined) return paintVerdict(palette, verdict, padded);
         return at === 0 ? palette.strong(padded) : at === 1 || column === 1 ? palette.quiet(padded) : padded;
       })
-      .join('  ')
-      .trimEnd(),
-  );
+      .join(GAP)
+      .trimEnd();
+  return tablesOf(widths, width).flatMap((columns, table) => [
+    ...(table === 0 ? [] : ['']),
+    ...rows.map((row, at) => line(row, at, columns)),
+  ]);
+}
+
+/** The columns of each table: as many as fit, and one at least. */
+function tablesOf(widths: readonly number[], most: number): number[][] {
+  const left = [...widths.keys()].slice(0, LEFT);
+  const room = (columns: readonly number[]) =>
+    columns.reduce((sum, column) => sum + (widths[column] ?? 0) + GAP.length, -GAP.length);
+  const tables: number[][] = [];
+  for (const column of [...widths.keys()].slice(LEFT)) {
+    const last = tables.at(-1);
+    if (last !== undefined && room([...last, column]) <= most) last.push(column);
+    else tables.push([...left, column]);
+  }
+  return tables;
 }

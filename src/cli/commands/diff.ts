@@ -2,6 +2,7 @@ import { diffJson, diffOf } from '../../diagnose/diff/diff.ts';
 import { diffText } from '../../diagnose/diff/text.ts';
 import { paletteOf } from '../colours.ts';
 import { EXIT } from '../exit.ts';
+import { fitted } from '../fitted.ts';
 import type { InputOptions } from '../input-options.ts';
 import { readInput } from '../inputs.ts';
 
@@ -17,7 +18,7 @@ export async function diff(options: DiffOptions): Promise<void> {
   process.stdout.write(
     options.output === 'json'
       ? `${JSON.stringify(diffJson(found), null, 2)}\n`
-      : diffText(found, paletteOf(process.stdout)),
+      : fitted(diffText(found, paletteOf(process.stdout)), process.stdout),
   );
   if (found.cells.length > 0) process.exitCode = EXIT.finding;
 }

@@ -7,9 +7,10 @@ import type { Question } from '../../lab/prove/prove.ts';
 import type { Cluster } from '../../world/from-objects/from-objects.ts';
 import { paletteOf } from '../colours.ts';
 import { EXIT } from '../exit.ts';
+import { fitted } from '../fitted.ts';
 import type { InputOptions } from '../input-options.ts';
 import { readInput } from '../inputs.ts';
-import { type ProofOptions, provenCluster, questionOf, withObserved, withProof } from '../proving.ts';
+import type { ProofOptions } from '../proving.ts';
 
 export interface MatrixOptions extends InputOptions, ProofOptions {
   readonly output: 'table' | 'json' | 'html';
@@ -22,8 +23,12 @@ export interface MatrixOptions extends InputOptions, ProofOptions {
 export async function matrix(service: string | undefined, options: MatrixOptions): Promise<void> {
   const { cluster, namespace } = await readInput(options);
   const found = matrices(cluster, service === undefined ? undefined : [keyOf(service, namespace)], causeOf);
+  if (service !== undefined && found.length === 0) {
+    throw new Fault('FE013', `${service} has no address of its own`, 'ask why of one of its pods');
+  }
   const show = (all: readonly Matrix[]) => print(cluster, all, service === undefined, options);
   if (options.prove !== true) return show(found);
+  const { provenCluster, questionOf, withObserved, withProof } = await import('../proving.ts');
   const questions = new Map(
     found.flatMap((one) =>
       one.cells.flatMap((cell): [MatrixCell, Question][] => {
@@ -45,7 +50,9 @@ function print(cluster: Cluster, found: readonly Matrix[], isAll: boolean, { out
     process.stdout.write(matrixHtml(cluster, found));
   } else {
     const palette = paletteOf(process.stdout);
-    process.stdout.write(found.map((one) => matrixTable(cluster, one, palette)).join('\n'));
+    const { columns: width } = process.stdout;
+    const tables = found.map((one) => matrixTable(cluster, one, palette, width));
+    process.stdout.write(fitted(tables.join('\n'), process.stdout));
   }
   const cells = found.flatMap((one) => one.cells);
   const isWell = ({ verdict, observed }: MatrixCell) => verdict === 'reached' && observed?.agrees !== false;

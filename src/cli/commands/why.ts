@@ -14,9 +14,10 @@ import type { FieldOrigin } from '../../world/from-objects/detect-profile.ts';
 import type { Cluster } from '../../world/from-objects/from-objects.ts';
 import { paletteOf } from '../colours.ts';
 import { EXIT } from '../exit.ts';
+import { fitted } from '../fitted.ts';
 import type { InputOptions } from '../input-options.ts';
 import { readInput } from '../inputs.ts';
-import { observedOf, type ProofOptions, withProof } from '../proving.ts';
+import type { ProofOptions } from '../proving.ts';
 
 export interface WhyOptions extends InputOptions, ProofOptions {
   readonly at?: Access;
@@ -49,6 +50,8 @@ export async function why(from: string, to: string, options: WhyOptions): Promis
   const show = (observed?: ObservedCell) => print(cluster, found, fixes, options.output, extra(observed));
   if (found.verdict !== 'reached') process.exitCode = EXIT.finding;
   if (options.prove !== true) return show();
+  // The lab is a third of what there is to load.
+  const { observedOf, withProof } = await import('../proving.ts');
   await withProof(cluster, options, connectionsOf(cluster, question), (comparison) => {
     const { agreements, mismatches, unknowns } = comparison;
     const all = [...agreements, ...mismatches, ...unknowns].flatMap(({ answers }) => answers);
@@ -93,9 +96,10 @@ function print(
       break;
     case 'text': {
       const palette = paletteOf(process.stdout);
-      process.stdout.write(ladder(cluster, found, palette));
-      if (observed !== undefined) process.stdout.write(`${observedText(observed)}\n`);
-      process.stdout.write(fixesText(fixes, palette));
+      const tell = (text: string) => process.stdout.write(fitted(text, process.stdout));
+      tell(ladder(cluster, found, palette));
+      if (observed !== undefined) tell(`${observedText(observed)}\n`);
+      tell(fixesText(fixes, palette));
     }
   }
 }
