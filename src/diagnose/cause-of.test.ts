@@ -99,6 +99,17 @@ describe('the examples of causes', () => {
     expectCause(other);
   });
 
+  it('FL017 holds for a PROXY header that is never written, and for no plain HTTP', () => {
+    const found = examples.find(({ code }) => code === 'FL017');
+    if (found === undefined) throw new TypeError('there is no example of FL017');
+    const ends = /"[^"]*-protocol-port": "https:443"/;
+    const header = '"service.beta.kubernetes.io/alibaba-cloud-loadbalancer-proxy-protocol": "on"';
+    const proxied = { ...found, text: found.text.replace(ends, header) };
+    expect(diagnose(proxied)).toMatchObject([{ verdict: 'reached', code: 'FL017' }]);
+    const plain = { ...found, text: found.text.replace('https:443', 'http:443') };
+    expect(diagnose(plain)).toMatchObject([{ verdict: 'reached', code: undefined }]);
+  });
+
   it('FL020 holds at a balancer that has no backend, too', () => {
     const found = examples.find(({ code }) => code === 'FL009');
     if (found === undefined) throw new TypeError('there is no example of FL009');

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import {
@@ -44,6 +45,15 @@ describe('a ClusterProfile', () => {
   it.each(['cce', 'ack', 'tke', 'generic'])('of %s is read back from its spec', (cloud) => {
     const profile = profileOf({ cloud });
     expect(profileOf(specOf(profile))).toEqual(profile);
+  });
+
+  it('has a page that tells of each field', () => {
+    const page = readFileSync(new URL('../../docs/cluster-profile.md', import.meta.url), 'utf8');
+    const told = [...page.matchAll(/^\| (`[^|]*`) \|/gm)].flatMap(
+      ([, cell = '']) => cell.match(/\w+/g) ?? [],
+    );
+    const kinds = ['LoadBalancer', 'NatGateway', 'Host'];
+    expect(told.filter((word) => !kinds.includes(word))).toEqual(Object.keys(specOf(profileOf({}))));
   });
 
   it('orders versions by number', () => {
