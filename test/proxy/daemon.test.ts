@@ -58,13 +58,17 @@ describe.each(['nftables', 'iptables', 'ipvs'] as const)('%s', (mode) => {
     (line) => lines.push(line),
     () => new Date(),
   );
-  const start = (intervals: Partial<SyncIntervals> = { canaryMs }, ipvs: IpvsSettings = {}) => {
+  const start = (
+    intervals: Partial<SyncIntervals> = { canaryMs },
+    ipvs: IpvsSettings = {},
+    as: ProxyMode = mode,
+  ) => {
     ending = new AbortController();
     proxy = runProxy({
       client,
       nodeName: 'n1',
       nodeIPs: N1.ips,
-      mode,
+      mode: as,
       ipvs,
       exec: bed.node,
       signal: ending.signal,
@@ -279,18 +283,39 @@ describe.each(['nftables', 'iptables', 'ipvs'] as const)('%s', (mode) => {
       expect(left).toContain(FOREIGN);
     });
 
-    it('takes everything of its own away and leaves the rest', async () => {
-      await end();
-      await program('-D -t 203.0.113.200:80\n');
-      await bed.node.run({ file: 'ipset', args: ['create', 'theirs', 'hash:ip'] });
-      await bed.node.run({ file: 'iptables', args: ['-A', 'INPUT', '-s', '203.0.113.9', '-j', 'DROP'] });
-      await cleanupProxy(bed.node);
-      const said = async (file: string, ...args: string[]) => (await bed.node.run({ file, args })).stdout;
+    const said = async (file: string, ...args: string[]) => (await bed.node.run({ file, args })).stdout;
+    const onlyForeign = async () => {
       expect(await listed()).toBe(FOREIGN);
       expect(await said('ipset', 'list', '-n')).toBe('theirs\n');
       expect(await said('iptables-save')).not.toContain('KUBE-');
       expect(await said('iptables-save')).toContain('-A INPUT -s 203.0.113.9/32 -j DROP');
       expect(await said('ip', 'link', 'show')).not.toContain('kube-ipvs0');
+    };
+
+    it('leaves nothing in the way of nftables, where its users are going, nor of itself when they come back', async () => {
+      await end();
+      await program('-D -t 203.0.113.200:80\n');
+      await bed.node.run({ file: 'ipset', args: ['create', 'theirs', 'hash:ip'] });
+      await bed.node.run({ file: 'iptables', args: ['-A', 'INPUT', '-s', '203.0.113.9', '-j', 'DROP'] });
+      await start({ canaryMs }, {}, 'nftables');
+      const cleared = () => lines.some((line) => line.includes('cleared away the virtual servers'));
+      await eventually(async () => cleared(), Boolean);
+      await onlyForeign();
+      expect(pods(await bed.dial('client', '10.247.1.19:80'))).toEqual(['pod3']);
+      await end();
+      await start();
+      const tables = await eventually(
+        () => said('nft', 'list', 'tables'),
+        (text) => !text.includes('fairlead'),
+      );
+      expect(tables).not.toContain('fairlead');
+      expect(pods(await bed.dial('client', '10.247.1.19:80'))).toEqual(['pod3']);
+    });
+
+    it('takes everything of its own away and leaves the rest', async () => {
+      await end();
+      await cleanupProxy(bed.node);
+      await onlyForeign();
     });
     return;
   }
