@@ -4,7 +4,7 @@ import { portTowards, resolve } from './link.ts';
 import type { DecidingStep, Direction, Reason, Step } from './outcome.ts';
 import { Packet } from './packet.ts';
 import { type HookName, type HostState, Passage, type Refusal, type Ruling, Unmodelled } from './passage.ts';
-import type { Way } from './routing.ts';
+import type { Flow, Way } from './routing.ts';
 import { judgeSource } from './source-validation.ts';
 import type { Stack, StackInterface, Stage } from './stack.ts';
 
@@ -473,12 +473,13 @@ export class Journey {
    * A tunnel that leads to an address of its own host: the packet comes in again by the device it left by, and still knows
    * its way (vxlan_encap_bypass in drivers/net/vxlan/vxlan_core.c, skb_valid_dst in ip_rcv_finish_core). What the host
    * forwards it forwards again, by the same way, until its time is over; what it has sent itself, IPVS included, has a way
-   * that takes nothing in (dst_discard).
+   * that takes nothing in (dst_discard). With IPv6 that way forwards as well (ip6_rt_init_dst in net/ipv6/route.c).
    */
   #bypass(stack: Stack, device: StackInterface, packet: Packet, forwarded: Way | undefined): Arrival {
     const isAgain = this.#rounds.has(packet);
     this.#rounds.add(packet);
-    if (forwarded === undefined) {
+    const again = forwarded ?? (packet.family === 6 ? stack.routing.find(flowOf(packet)) : undefined);
+    if (again === undefined) {
       return this.#lose('tunnelToItself', `${device.name} leads to ${stack.name} itself`);
     }
     // The rules have seen it go round once: to them every further round is the same.
@@ -486,7 +487,7 @@ export class Journey {
     this.#note('receive', `${packet} on ${device.name}`);
     const passage = this.#passage('prerouting', stack, packet, { input: device });
     if (stack.hooks.prerouting.run(passage) === 'drop') return this.#stopped(stack, passage);
-    return this.#forward(stack, device, packet, forwarded);
+    return this.#forward(stack, device, packet, again);
   }
 
   #decapsulate(stack: Stack, outer: Packet, inner: Packet): Arrival {
@@ -509,6 +510,8 @@ function followPorts(bridge: StackInterface): void {
     throw new Unmodelled(`it may be behind ${unknown.name} of ${bridge.name}: ${unknown.is.unmodelled}`);
   }
 }
+
+const flowOf = ({ destination, source, mark }: Packet): Flow => ({ to: destination, from: source, mark });
 
 /** Why a lookup without an interface to leave by came to nothing. */
 function reasonOf(way: Way | undefined): Reason {
