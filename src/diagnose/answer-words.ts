@@ -1,3 +1,4 @@
+import { Addr, Endpoint, portOf } from '../ip/ip.ts';
 import type { Answer, AnsweredOutcome } from './answer.ts';
 
 /** The words for an answer, however it is drawn. */
@@ -28,10 +29,12 @@ export const shareOf = ({ all }: Group): number => all.reduce((sum, { probabilit
 export function questionText({ question: { client, target } }: Answer): string {
   const [address] = target.addresses;
   const dialled =
-    target.addresses.length === 1
-      ? `${address}:${target.port}`
+    target.addresses.length === 1 && address !== undefined
+      ? new Endpoint(address, target.port).text
       : `${target.addresses.length} addresses, port ${target.port}`;
-  const where = target.name.startsWith(`${address}`) ? '' : ` (${dialled}/${target.protocol})`;
+  const where = target.name.replace('[', '').startsWith(`${address}`)
+    ? ''
+    : ` (${dialled}/${target.protocol})`;
   return `${client.name} → ${target.name}${where}`;
 }
 
@@ -50,7 +53,7 @@ function endpointText(all: readonly AnsweredOutcome[]): string {
       endpoint === undefined
         ? []
         : [
-            `${endpoint.pod ?? 'a process'} at ${endpoint.ip}:${endpoint.port}${endpoint.node === undefined ? '' : ` on ${endpoint.node}`}`,
+            `${endpoint.pod ?? 'a process'} at ${new Endpoint(Addr.parse(endpoint.ip), portOf(endpoint.port))}${endpoint.node === undefined ? '' : ` on ${endpoint.node}`}`,
           ],
     ),
   );

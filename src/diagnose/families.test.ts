@@ -11,6 +11,8 @@ import {
   parseManifests,
 } from '../world/from-objects/from-objects.ts';
 import { hostsOf } from '../world/world.ts';
+import { answer } from './answer.ts';
+import { groupsOf, groupText, questionText } from './answer-words.ts';
 import { causeOf } from './cause-of.ts';
 import { matrices } from './matrix.ts';
 import { readQuestion } from './question.ts';
@@ -103,5 +105,15 @@ it('a matrix has cells of each family of the Service, and says with which addres
     'ownNode.private.IPv6 [fd00:192:168::12]:30080 reached',
     'podIP 10.0.1.10:80 reached',
     'podIP.IPv6 [fd00:172:16:1::10]:80 reached',
+  ]);
+});
+
+it('an address of IPv6 stands in brackets before its port', () => {
+  const question = readQuestion(dual(), { from: 'pod/far', to: 'svc/web', namespace: 'default' });
+  const told = answer(dual(), question);
+  expect(questionText(told)).toBe('pod/default/far → svc/default/web ([fd00:10:247::10]:80/TCP)');
+  const [group] = groupsOf(told.outcomes);
+  expect(group && groupText(group, false)).toEqual([
+    'reached: default/web-0 at [fd00:172:16:1::10]:80 on n1, which sees fd00:172:16:2::12',
   ]);
 });
