@@ -107,21 +107,25 @@ export class MessageWriter {
   }
 
   uint8(value: number): void {
-    this.#view.setUint8(this.#reserve(1), value);
+    const at = this.#reserve(1);
+    this.#view.setUint8(at, value);
   }
 
   /** In network byte order. */
   uint16(value: number): void {
-    this.#view.setUint16(this.#reserve(2), value);
+    const at = this.#reserve(2);
+    this.#view.setUint16(at, value);
   }
 
   /** In network byte order. */
   uint32(value: number): void {
-    this.#view.setUint32(this.#reserve(4), value);
+    const at = this.#reserve(4);
+    this.#view.setUint32(at, value);
   }
 
   hostUint32(value: number): void {
-    this.#view.setUint32(this.#reserve(4), value, HOST_LITTLE_ENDIAN);
+    const at = this.#reserve(4);
+    this.#view.setUint32(at, value, HOST_LITTLE_ENDIAN);
   }
 
   /** The low 128 bits, in network byte order. */
@@ -136,7 +140,10 @@ export class MessageWriter {
     this.#reserve(-this.#length & 3);
   }
 
-  /** Room for so many bytes, which are zero; the answer is where they begin. */
+  /**
+   * Room for so many bytes, which are zero; the answer is where they begin. The view may be another one afterwards, so ask
+   * for room first and for the view then.
+   */
   #reserve(bytes: number): number {
     const at = this.#length;
     this.#length += bytes;
