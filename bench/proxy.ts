@@ -14,7 +14,7 @@ import { IptablesBackend } from '../src/sync/iptables-backend.ts';
 import { NetlinkRelay } from '../src/sync/netlink-relay.ts';
 import { NftablesBackend } from '../src/sync/nftables-backend.ts';
 import { measureDaemon } from './proxy/daemon.ts';
-import { measure } from './proxy/loading.ts';
+import { measure, type Took } from './proxy/loading.ts';
 import { measurePackets } from './proxy/packets.ts';
 import { measurePeer } from './proxy/peer.ts';
 import { ENDPOINTS, NODE } from './proxy/services.ts';
@@ -60,14 +60,24 @@ async function load(cage: Cage, services: number): Promise<void> {
   }
 }
 
-/** The per-service layout would take minutes here, so the peer is our own time at a fifth of the size, five times. */
+/**
+ * The per-service layout would take minutes here, so the peer is our own time at a fifth of the size, five times. Both are
+ * the better of two, so that neither pays for code that is not compiled yet.
+ */
 async function large(cage: Cage, services: number): Promise<void> {
-  const small = await withOurs(cage, 'small', (backend) => measure(backend, services, 0));
-  const large = await withOurs(cage, 'large', (backend) => measure(backend, services * LARGE, CHANGES));
+  const took: Took[] = [];
+  const small: Took[] = [];
+  for (let at = 0; at < 2; at++) {
+    took.push(await withOurs(cage, 'large', (backend) => measure(backend, services * LARGE, CHANGES)));
+    small.push(await withOurs(cage, 'small', (backend) => measure(backend, services, 0)));
+  }
+  const ours = Math.min(...took.map((one) => one.load));
+  const peer = Math.min(...small.map((one) => one.load)) * LARGE;
   const name = `proxy: ${sizeOf(services * LARGE)}, plan, compile and load; peer: ${LARGE} times our load of ${services}`;
-  report({ name, ours: large.load, peer: small.load * LARGE, unit: 'ms', n: 1 });
+  report({ name, ours, peer, unit: 'ms', n: 2 });
   const change = `proxy: one endpoint changed among ${sizeOf(services * LARGE)}, p50 (peer: bound)`;
-  report({ name: change, ours: large.change, peer: 10, unit: 'ms', n: CHANGES });
+  const changed = Math.min(...took.map((one) => one.change));
+  report({ name: change, ours: changed, peer: 10, unit: 'ms', n: CHANGES });
 }
 
 async function daemon(cage: Cage, services: number): Promise<void> {

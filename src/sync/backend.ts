@@ -28,6 +28,8 @@ export interface RuleCount {
 
 export interface Applied {
   readonly changed: boolean;
+  /** Why everything had to be replaced, where what differs would have been enough. */
+  readonly replacedBecause?: unknown;
   /** What the kernel was given, in the words of its tool; empty if nothing had changed. */
   readonly transaction: string;
 }

@@ -105,7 +105,7 @@ export class NftablesBackend implements Backend {
     const whole = Array.from(this.#ledgers.values(), (ledger) => replacementOf(ledger.table()));
     await told(whole, () => this.#tool.commitWhole(whole), why);
     this.#settle();
-    return appliedTransactions(whole);
+    return appliedTransactions(whole, why);
   }
 
   #settle(): void {
@@ -127,19 +127,22 @@ async function told(
   }
 }
 
-const appliedTransactions = (transactions: readonly NftTransaction[]): Applied =>
+const appliedTransactions = (transactions: readonly NftTransaction[], replacedBecause?: unknown): Applied =>
   new LazyApplied(
     transactions.some(({ changes }) => changes.length > 0),
     () => transactions.map(printNftTransaction).join(''),
+    replacedBecause,
   );
 
 /** Text only if somebody asks: that of a large transaction takes its time to print. */
 class LazyApplied implements Applied {
   readonly changed: boolean;
+  readonly replacedBecause: unknown;
   readonly #print: () => string;
 
-  constructor(changed: boolean, print: () => string) {
+  constructor(changed: boolean, print: () => string, replacedBecause?: unknown) {
     this.changed = changed;
+    this.replacedBecause = replacedBecause;
     this.#print = print;
   }
 

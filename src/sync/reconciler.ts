@@ -214,9 +214,13 @@ export class Reconciler {
   }
 
   #told(applied: Applied, services: number, whole: boolean, started: number): void {
+    const { log, clock } = this.#parts;
+    if (applied.replacedBecause !== undefined) {
+      log.warn('our rules could not be changed, and were replaced', errorFields(applied.replacedBecause));
+    }
     if (!applied.changed) return;
-    const ms = this.#parts.clock.now() - started;
-    this.#parts.log.info(whole ? 'rules are whole' : 'rules changed', { services, ms });
+    const ms = clock.now() - started;
+    log.info(whole ? 'rules are whole' : 'rules changed', { services, ms });
   }
 
   #report(backend: Backend, change: Replanned): void {
