@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Exec } from '../src/exec/exec.ts';
 import { describeExec } from '../src/exec/exec-contract.ts';
+import { startOnTerminal } from '../src/exec/pty.ts';
 import { Addr, Endpoint, portOf } from '../src/ip/ip.ts';
 import type { Cage } from '../src/lab/cage.ts';
+import { keepLab } from '../src/lab/kept-lab.ts';
 import { probe, startResponder } from '../src/lab/probe.ts';
 import { prove, type Question, startListeners } from '../src/lab/prove/prove.ts';
 import { batch, realise } from '../src/lab/realise.ts';
@@ -20,6 +22,7 @@ import { readDump, withNodes } from '../src/world/from-nodes/from-nodes.ts';
 import { profileOf } from '../src/world/profile.ts';
 import { collect } from './nodes/collecting.ts';
 import { exampleCluster, inWords, questionsOf } from './nodes/example.ts';
+import { fairlead, MAIN } from './supervisor.ts';
 
 /** The kernel's package is fetched once in a machine's life. */
 const FETCHING = 600_000;
@@ -101,6 +104,30 @@ describe('a guest', () => {
     }
     expect((await next.exec().run({ file: 'ipset', args: ['list', '-n'] })).stdout).toBe('');
     await next.close();
+  });
+
+  it('keeps a World that others enter, by pipes and on a terminal of its own', async () => {
+    const profile = profileOf({ network: 'tunnel' });
+    const world = buildCluster({ profile, nodes: defaultNodes(profile, 1) });
+    const cage = await vm.openCage();
+    await realise(world, cage);
+    const kept = await keepLab(world, { cage, kernel: 'vm' });
+    const enter = ['enter', '--lab', String(kept.number), 'n1'];
+    const piped = await fairlead([...enter, 'sh', '-c', 'ip -br address; cat /proc/version; exit 3']);
+    expect(piped).toMatchObject({ code: 3, stdout: expect.stringContaining('192.168.0.11/32') });
+    expect(piped.stdout).toContain(`Linux version ${vm.facts.release} `);
+
+    const terminal = startOnTerminal(process.execPath, [MAIN, ...enter]);
+    let seen = '';
+    terminal.onData((bytes) => {
+      seen += bytes.toString();
+    });
+    terminal.write('tty; ip -br address show eth0; exit 4\n');
+    expect(await terminal.ended, seen).toEqual({ code: 4, signal: null });
+    expect(seen).toMatch(/\/dev\/pts\/\d+/);
+    expect(seen).toContain('192.168.0.11/32');
+    await kept.close();
+    await cage.close();
   });
 
   it('prints what IPVS has loaded, and what it prints is walked as it goes', async () => {
