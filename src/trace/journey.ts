@@ -177,13 +177,18 @@ export class Journey {
     const reroute = (passage: Passage): Ruling => {
       way = stack.routing.find({ to: packet.destination, from: packet.source, mark: packet.mark });
       const output = this.#outOf(stack, way);
-      if (output !== undefined) {
-        passage.output = output;
-        return 'accept';
+      if (output === undefined) {
+        passage.reason = reasonOf(way);
+        passage.note('drop', `no way to ${packet.destination}`, way?.text);
+        return 'drop';
       }
-      passage.reason = reasonOf(way);
-      passage.note('drop', `no way to ${packet.destination}`, way?.text);
-      return 'drop';
+      if (staysInside(stack, packet) && output !== stack.loopback) {
+        passage.reason = 'martianSource';
+        passage.note('drop', `${packet.source} cannot go out by ${output.name}`, way?.text);
+        return 'drop';
+      }
+      passage.output = output;
+      return 'accept';
     };
     const passage = this.#passage('output', stack, packet, { output: out, reroute });
     const ruling = stack.hooks.output.run(passage);
@@ -526,6 +531,10 @@ function reasonOf(way: Way | undefined): Reason {
       return 'noRoute';
   }
 }
+
+/** Whether no route out is found for such a source (__mkroute_output in net/ipv4/route.c); IPv6 leaves it to the receiver. */
+const staysInside = (stack: Stack, { family, source }: Packet): boolean =>
+  family === 4 && source.isLoopback && !routesLoopback(stack, source);
 
 /** Only IPv4 can be told to (ip6_rcv_core in net/ipv6/ip6_input.c drops ::1 from a link whatever is set). */
 function routesLoopback({ host }: Stack, { family }: Packet['source']): boolean {

@@ -50,8 +50,9 @@ async function tourAndStay(options: TourOptions): Promise<void> {
   const cluster = await interruptible(startSaying({ ...options, nodes: NODES, profile, proxyMode }));
   try {
     sum(await interruptible(play(cluster, options.kubectl)));
+    const asked = ended();
     print(`${howToUse(cluster)}\n\nThe cluster stays up; ctrl-C ends it.\n`);
-    if ((await ended()) === 'SIGINT') process.exitCode = EXIT.interrupted;
+    if ((await asked) === 'SIGINT') process.exitCode = EXIT.interrupted;
   } finally {
     await cluster.stop();
   }

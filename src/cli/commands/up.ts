@@ -20,9 +20,11 @@ export interface UpOptions {
 export async function up(options: UpOptions): Promise<void> {
   if (options.detach) return upDetached(options);
   const cluster = await startSaying(options);
+  // Whoever reads "ready" may ask it to end at once.
+  const asked = ended();
   process.stdout.write('ready\n');
   say(howToUse(cluster));
-  const signal = await ended();
+  const signal = await asked;
   await cluster.stop();
   process.exitCode = signal === 'SIGINT' ? 130 : 0;
 }
