@@ -100,6 +100,19 @@ describe.each([
     expect(await differences(world)).toEqual([]);
   });
 
+  it('can be built again', async () => {
+    const { world } = await reread();
+    const another = await openCage();
+    try {
+      await realise(world, another);
+      await startListeners(world, another);
+      const { mismatches, unknowns } = await prove(world, another, questionsOf(cluster).slice(0, 10));
+      expect([...mismatches, ...unknowns]).toEqual([]);
+    } finally {
+      await another.close();
+    }
+  });
+
   it('with rules of somebody else', async () => {
     for (const [node, file, ...args] of BY_HAND) {
       await cage.exec(node).run({ file, args: file === 'nft' ? [args.join(' ')] : args });

@@ -3,6 +3,7 @@ import {
   type Host,
   type Interface,
   type InterfaceAddress,
+  type Listener,
   MAIN_TABLE,
   type Neighbour,
   type Route,
@@ -41,9 +42,15 @@ export function hostFrom(dump: Dump, base: Host, wires: Wires): Host {
     // Rules that were read hold what the network's own policies would have been compiled to.
     policies: dump.packetFilter === undefined ? base.policies : [],
     ...(packetFilter === undefined ? {} : { packetFilter }),
-    listeners: dump.listeners ?? base.listeners,
+    listeners: listenersOf(dump) ?? base.listeners,
     readFrom: dump.path,
   };
+}
+
+/** `ss` lists the kernel's own sockets of VXLAN devices as well, which no process holds. */
+function listenersOf({ listeners, devices }: Dump): readonly Listener[] | undefined {
+  const tunnels = new Set(devices.map(({ tunnel }) => tunnel?.port));
+  return listeners?.filter(({ protocol, port }) => protocol !== 'UDP' || !tunnels.has(port));
 }
 
 const rpFilterOf = ({ sysctls }: Dump, { name }: Device): Pick<Interface, 'rpFilter'> => {
