@@ -1,4 +1,5 @@
 import { access } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Exec } from '../exec/exec.ts';
 import { Fault } from '../fault/fault.ts';
 import { Addr, Prefix } from '../ip/ip.ts';
@@ -80,7 +81,26 @@ export class NodeNetwork implements PodNetwork {
     await setSysctls(attachment.pod, inside);
     // The default route comes last: a pod that has it is complete.
     await batch(this.#exec, 'ip', hostLines(attachment.pod), netns);
+    await this.#carries(attachment);
     return { netns };
+  }
+
+  /**
+   * Waits until the pod's link is up on the node's side too: a port of a bridge drops until then, and the kernel may take up
+   * to a second to tell it (net/core/link_watch.c).
+   */
+  async #carries({ node }: PodAttachment): Promise<void> {
+    const { name } = node.interfaces.find(isVeth) ?? {};
+    if (name === undefined) return;
+    const args = ['-o', 'link', 'show', 'dev', name];
+    const end = performance.now() + CARRIES_MS;
+    while (!(await this.#exec.run({ file: 'ip', args })).stdout.includes(' state UP ')) {
+      if (performance.now() > end) {
+        const message = `${this.#node.name}: the link '${name}' is not up after ${CARRIES_MS} ms`;
+        throw new Fault('FE002', message, 'see ip-link(8)');
+      }
+      await delay(20);
+    }
   }
 
   async remove(uid: string): Promise<void> {
@@ -162,6 +182,8 @@ export class NodeNetwork implements PodNetwork {
     });
   }
 }
+
+const CARRIES_MS = 10_000;
 
 const isVeth = (each: { readonly kind: string }): each is Veth => each.kind === 'veth';
 

@@ -38,7 +38,7 @@ import {
   optionalSysctlLines,
   sysctlLines,
 } from './commands.ts';
-import { ARRIVAL, failed, runSteps, type Step } from './steps.ts';
+import { ARRIVAL, CARRIAGE, failed, runSteps, type Step } from './steps.ts';
 
 /** How many hosts are set up at once: enough to keep a few cores busy, for every tool waits for the kernel's one lock. */
 const SIDE_BY_SIDE = 3;
@@ -58,6 +58,11 @@ export async function realise(world: World, cage: Cage): Promise<void> {
           own.flatMap((host) => stepsOf(host, dummies)),
         );
       }),
+    );
+    // Of all hosts, for a link has its carrier once both its ends are up.
+    await runSteps(
+      cage.exec(),
+      hosts.map(({ netns }) => ({ netns, ...CARRIAGE })),
     );
   } catch (error) {
     await cage.close();

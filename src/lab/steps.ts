@@ -8,6 +8,13 @@ import { ENTER } from './namespaces-in-perl.ts';
  */
 export const ARRIVAL = { file: 'arrival', args: [] } as const;
 
+/**
+ * No tool either: waits until whatever is up in the namespace carries packets. A link that has its carrier is told of it
+ * by a worker of the kernel, which takes 200 at a time and leaves the rest for up to a second (net/core/link_watch.c); a
+ * port of a bridge drops until then.
+ */
+export const CARRIAGE = { file: 'carriage', args: [], lines: [] } as const;
+
 /** A tool to run in a network namespace, with what it reads. */
 export interface Step {
   /** Below /run/netns. */
@@ -91,6 +98,38 @@ sub arrive {
     select undef, undef, undef, 0.005;
   }
 }
+# The links that are up and carry nothing yet, by RTM_GETLINK (rtnetlink(7)): no queue, or a port whose state is not up.
+sub silent {
+  socket my $rtnl, 16, 3, 0 or fail(255, "rtnetlink: $!");
+  send $rtnl, pack('L S S L L x16', 32, 18, 0x301, 1, 0), 0 or fail(255, "RTM_GETLINK: $!");
+  my @silent;
+  while (defined recv $rtnl, my $answer, 1 << 16, 0) {
+    while (length $answer) {
+      my ($length, $type) = unpack 'L S', $answer;
+      return @silent if $type == 3;
+      fail(255, 'RTM_GETLINK was refused') if $type != 16;
+      my $flags = unpack 'x24 L', $answer;
+      my %attribute;
+      for (my $at = 32; $at < $length; ) {
+        my ($size, $key) = unpack "x$at S S", $answer;
+        $attribute{$key} = substr $answer, $at + 4, $size - 4;
+        $at += $size + 3 & ~3;
+      }
+      my ($name, $queue, $bridge, $state) = @attribute{3, 6, 10, 16};
+      my $waits = $flags & 1 << 16 ? $queue eq "noop\0" || $bridge && ord $state != 6 : $bridge;
+      push @silent, unpack 'Z*', $name if $flags & 1 && $waits;
+      substr $answer, 0, $length, '';
+    }
+  }
+  fail(255, "RTM_GETLINK: $!");
+}
+sub carry {
+  my $until = time + 10;
+  while (my @silent = silent()) {
+    fail(255, "after 10 s the links @silent still carry nothing") if time > $until;
+    select undef, undef, undef, 0.005;
+  }
+}
 while (my $head = <STDIN>) {
   my ($netns, $count, $length) = split ' ', $head;
   my @argv = map { my $word = <STDIN>; chomp $word; $word } 1 .. $count;
@@ -99,6 +138,7 @@ while (my $head = <STDIN>) {
   enter($netns);
   if ($argv[0] eq 'sysctl') { set($input, grep { $_ eq '-e' } @argv); $number++; next }
   if ($argv[0] eq 'arrival') { arrive($input); $number++; next }
+  if ($argv[0] eq 'carriage') { carry(); $number++; next }
   pipe my $in, my $feed; pipe my $hear, my $out;
   my $pid = fork;
   die "fork: $!\n" unless defined $pid;
