@@ -1,6 +1,7 @@
 import type { Addr } from '../ip/ip.ts';
 import { type Outcome, type Verdict, type WalkRequest, type Weigh, walk } from '../trace/trace.ts';
 import type { Cluster } from '../world/from-objects/from-objects.ts';
+import { assumptionsOf } from './assumptions.ts';
 import type { Fix } from './fixes/fix.ts';
 import type { Question } from './question.ts';
 import { REASON_TITLES } from './reason-titles.ts';
@@ -44,6 +45,8 @@ export interface Answer {
   readonly question: Question;
   readonly verdict: AnswerVerdict;
   readonly outcomes: readonly AnsweredOutcome[];
+  /** What was taken for granted of processes, a sentence each. */
+  readonly assumptions: readonly string[];
 }
 
 /** Walks the question; a name with several addresses is walked to each of them. */
@@ -55,7 +58,8 @@ export function answer(cluster: Cluster, question: Question, causeOf: CauseFinde
       probability: one.probability / addresses.length,
     })),
   );
-  return { question, verdict: verdictOf(outcomes), outcomes };
+  const assumptions = assumptionsOf(cluster, outcomes);
+  return { question, verdict: verdictOf(outcomes), outcomes, assumptions };
 }
 
 const requestOf = ({ client, target }: Question, to: Addr): WalkRequest => ({
@@ -119,12 +123,13 @@ function endpointOf(cluster: Cluster, { endpoint }: Outcome): AnsweredEndpoint |
 }
 
 /** As `fairlead why -o json` prints it. */
-export function answerJson({ verdict, outcomes, question }: Answer, fixes: readonly Fix[] = []) {
+export function answerJson({ verdict, outcomes, question, assumptions }: Answer, fixes: readonly Fix[] = []) {
   const { client, target } = question;
   return {
     from: client.name,
     to: { name: target.name, addresses: target.addresses, port: target.port, protocol: target.protocol },
     verdict,
+    ...(assumptions.length === 0 ? {} : { assumptions }),
     outcomes: outcomes.map(({ outcome, probability, endpoint, cause }) => ({
       probability,
       verdict: outcome.verdict,

@@ -3,7 +3,7 @@ import type { Cluster } from '../world/from-objects/from-objects.ts';
 import type { Answer, AnsweredOutcome } from './answer.ts';
 import { type Group, groupsOf, groupText, questionText } from './answer-words.ts';
 import { type Palette, paintVerdict } from './palette.ts';
-import { nodesText, profileText } from './profile-text.ts';
+import { assumptionsText, nodesText, profileText } from './profile-text.ts';
 
 /**
  * An answer for a person: the verdict, then the way as a ladder, one block a host. Of headers only what changes is shown, as
@@ -20,11 +20,12 @@ export function ladder(cluster: Cluster, answer: Answer, palette: Palette): stri
 }
 
 function heading({ profile, world }: Cluster, answer: Answer, palette: Palette): string[] {
-  const { verdict } = answer;
+  const { verdict, assumptions } = answer;
   return [
     `${paintVerdict(palette, verdict, palette.strong(verdict))}  ${questionText(answer)}`,
     palette.quiet(profileText(profile)),
     ...nodesText(world).map(palette.quiet),
+    ...assumptionsText(assumptions),
   ];
 }
 

@@ -2,12 +2,13 @@ import { Endpoint } from '../ip/ip.ts';
 import type { Cluster } from '../world/from-objects/from-objects.ts';
 import { specOf } from '../world/profile.ts';
 import { answer } from './answer.ts';
+import { assumptionsOfService } from './assumptions.ts';
 import { causeOf } from './cause-of.ts';
 import { escaped } from './markup.ts';
 import type { Matrix, MatrixCell } from './matrix.ts';
 import { PAGE_SCRIPT, PAGE_STYLE } from './matrix-page.ts';
 import { addressOf, columnsOf, fromOf, nameOf, rowsOf, titleOf } from './matrix-rows.ts';
-import { nodesText, profileText } from './profile-text.ts';
+import { assumptionsText, nodesText, profileText } from './profile-text.ts';
 import { clientText, withStandIns } from './stand-ins.ts';
 import { SVG_STYLE, svgInPage } from './svg.ts';
 
@@ -100,6 +101,7 @@ function filters(cells: readonly MatrixCell[]): string {
 function section(context: Context, matrix: Matrix): string {
   const { service, cells } = matrix;
   const columns = columnsOf(matrix);
+  const assumed = assumptionsText(assumptionsOfService(context.cluster, service));
   const head = columns.map(
     (kind) => `<th scope="col">${kind}<small>${escaped(fromOf(cells, kind))}</small></th>`,
   );
@@ -115,6 +117,7 @@ function section(context: Context, matrix: Matrix): string {
   });
   return [
     `<section><h2>svc/${escaped(service)} <small>${escaped(titleOf(context.cluster.services.get(service)))}</small></h2>`,
+    ...assumed.map((line) => `<p class="profile">${escaped(line)}</p>`),
     `<div class="scroll"><table class="matrix"><thead><tr><td></td>${head.join('')}</tr></thead>`,
     `<tbody>${rows.join('\n')}</tbody></table></div></section>`,
   ].join('\n');

@@ -1,8 +1,9 @@
 import type { Cluster } from '../world/from-objects/from-objects.ts';
+import { assumptionsOfService } from './assumptions.ts';
 import type { Matrix, MatrixCell } from './matrix.ts';
 import { addressOf, columnsOf, fromOf, nameOf, rowsOf, titleOf } from './matrix-rows.ts';
 import { type Palette, paintVerdict } from './palette.ts';
-import { nodesText, profileText } from './profile-text.ts';
+import { assumptionsText, nodesText, profileText } from './profile-text.ts';
 import { clientText } from './stand-ins.ts';
 
 /**
@@ -50,11 +51,13 @@ interface Box {
   readonly verdict?: string;
 }
 
-function heading({ services, profile, world }: Cluster, { service }: Matrix, palette: Palette): string[] {
+function heading(cluster: Cluster, { service }: Matrix, palette: Palette): string[] {
+  const { services, profile, world } = cluster;
   return [
     `${palette.strong(`svc/${service}`)}  ${titleOf(services.get(service))}`,
     palette.quiet(profileText(profile)),
     ...nodesText(world).map(palette.quiet),
+    ...assumptionsText(assumptionsOfService(cluster, service)),
   ];
 }
 

@@ -14,6 +14,7 @@ import { isHeadless } from '../kube/service-endpoints.ts';
 import { type Cluster, isDerived } from '../world/from-objects/from-objects.ts';
 import { specOf } from '../world/profile.ts';
 import { type AnswerVerdict, type CauseFinder, causeByReason } from './answer.ts';
+import { assumptionsOfService } from './assumptions.ts';
 import { Shapes } from './matrix-shape.ts';
 import { type Client, type ClientClass, clientsOf, stageOf, type Target, targetsOf } from './matrix-stage.ts';
 import { AnswersByShape, type CellAnswer } from './matrix-walks.ts';
@@ -115,12 +116,15 @@ const cellOf = ({ kind, host, node }: Client, { name, addr, port, protocol }: Ta
 });
 
 /** As `fairlead matrix -o json` prints it. */
-export function matrixJson({ profile, world }: Cluster, { service, cells }: Matrix) {
+export function matrixJson(cluster: Cluster, { service, cells }: Matrix) {
+  const { profile, world } = cluster;
+  const assumptions = assumptionsOfService(cluster, service);
   const nodes = nodesOf(world);
   return {
     profile: { name: profile.name, ...specOf(profile) },
     ...(nodes === undefined ? {} : { nodes }),
     service,
+    ...(assumptions.length === 0 ? {} : { assumptions }),
     cells: cells.map(({ cause, ...cell }) => (cause === undefined ? cell : { ...cell, cause: cause.code })),
   };
 }

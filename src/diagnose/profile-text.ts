@@ -17,6 +17,10 @@ export function nodesText(world: World): string[] {
   return [`nodes read: ${nodes.read.join(', ')}; assumed by the profile: ${assumed}`];
 }
 
+/** What was taken for granted, a line each. */
+export const assumptionsText = (assumptions: readonly string[]): string[] =>
+  assumptions.map((each) => `assumed: ${each}`);
+
 /** The cluster an answer is about, in one line. */
 export function profileText({ cloud, network, proxyMode, kubernetesVersion }: ClusterProfile): string {
   return `${cloud}, network ${network}, kube-proxy ${proxyMode}, Kubernetes ${versionText(kubernetesVersion)}`;

@@ -3,7 +3,7 @@ import type { Answer } from './answer.ts';
 import { type Group, groupsOf, groupText, questionText, shareOf } from './answer-words.ts';
 import type { Fix } from './fixes/fix.ts';
 import { escaped, wrapped } from './markup.ts';
-import { nodesText, profileText } from './profile-text.ts';
+import { assumptionsText, nodesText, profileText } from './profile-text.ts';
 import { type Drawing, drawSequence, LINE } from './sequence.ts';
 
 const MARGIN = 24;
@@ -19,6 +19,7 @@ export function svg(cluster: Cluster, answer: Answer, fixes: readonly Fix[] = []
   const title = questionText(answer);
   page.heading(answer.verdict, title);
   page.lines('quiet', [profileText(cluster.profile), ...nodesText(cluster.world)]);
+  page.lines('', assumptionsText(answer.assumptions));
   for (const [group, drawing] of drawn) drawGroup(page, group, drawing, drawn.length > 1);
   if (fixes.length > 0) {
     page.lines('strong', ['', 'What helps']);

@@ -216,6 +216,8 @@ export interface Listener {
   readonly port: Port;
   /** Every address of the host unless said; the unspecified one (`0.0.0.0`, `::`) is every one of its family. */
   readonly addr?: Addr;
+  /** Nobody said so: it is taken to be there because somebody sends to it. */
+  readonly isGuess?: true;
 }
 
 /** Throws {@link Fault} FE011 for a name that is not in the World, with the names that are. */

@@ -22,18 +22,29 @@ const keyOfAddress = (text: string): string => (Addr.isAddr(text) ? Addr.parse(t
 
 /**
  * Where a pod's processes listen: at the ports its containers declare and its probes ask. Declaring is optional in
- * Kubernetes, so a pod that declares none is taken to listen where Services send.
+ * Kubernetes, so a pod that declares none is taken to listen where Services send ({@link Listener.isGuess}).
  */
 export function listenersOf(pod: Pod, expected: ExpectedPorts): Listener[] {
-  const { containers = [], initContainers = [] } = pod.spec ?? {};
+  const declared = declaredPorts(pod);
+  const known =
+    declared.length > 0
+      ? declared
+      : podIPsOf(pod)
+          .flatMap((ip) => expected.get(keyOfAddress(ip)) ?? [])
+          .map((one) => ({ ...one, isGuess: true as const }));
+  return [...new Map(known.map((one) => [`${one.protocol} ${one.port}`, one])).values()];
+}
+
+/** Whether its containers say anything of where they listen. */
+export const declaresPorts = (pod: Pod): boolean => declaredPorts(pod).length > 0;
+
+function declaredPorts({ spec }: Pod): Listener[] {
+  const { containers = [], initContainers = [] } = spec ?? {};
   const serving = [
     ...containers,
     ...initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always'),
   ];
-  const declared = serving.flatMap((container) => [...declaredBy(container), ...probedOf(container)]);
-  const known =
-    declared.length > 0 ? declared : podIPsOf(pod).flatMap((ip) => expected.get(keyOfAddress(ip)) ?? []);
-  return [...new Map(known.map((one) => [`${one.protocol} ${one.port}`, one])).values()];
+  return serving.flatMap((container) => [...declaredBy(container), ...probedOf(container)]);
 }
 
 const declaredBy = ({ ports = [] }: Container): Listener[] =>
