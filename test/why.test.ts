@@ -62,9 +62,11 @@ describe.each([
       ['create', '-f', '-'],
       [
         responderPod('web-1', 'web', 'n1'),
+        responderPod('plain', 'plain', 'n1', { ports: [] }),
         ...['n1', 'n2'].map((node) => shellPod(`client-${node}`, undefined, { nodeName: node })),
         service('local', { type: 'NodePort', selector: { app: 'web' }, externalTrafficPolicy: 'Local' }),
         service('wide', { type: 'NodePort', selector: { app: 'web' } }),
+        service('wrong', { selector: { app: 'plain' }, ports: [{ port: 80, targetPort: 81 }] }),
       ],
     );
     await k.ok(
@@ -72,6 +74,7 @@ describe.each([
       '--for=condition=Ready',
       '--timeout=30s',
       'pod/web-1',
+      'pod/plain',
       'pod/client-n1',
       'pod/client-n2',
     );
@@ -131,6 +134,27 @@ describe.each([
     const one = await ask(...way);
     expect(one.stderr).toContain('proven: 1 agree, 0 differ, 0 unknown');
     expect([one.code, one.stdout]).toEqual([0, expect.stringContaining('observed: reached')]);
+  });
+
+  it('where a pod listens is read from its node: no port need be declared to know a wrong one', async () => {
+    const { code, stdout } = await ask('why', 'pod/client-n2', 'svc/wrong', '-o', 'json');
+    const { verdict, outcomes, fixes, assumptions } = JSON.parse(stdout);
+    expect([code, verdict, outcomes[0].cause.code, assumptions]).toEqual([2, 'refused', 'FL022', undefined]);
+    expect(fixes[0].title).toBe('set targetPort: 80, on which the pod listens');
+    const dialled = await k.run([
+      'exec',
+      'client-n2',
+      '--',
+      'curl',
+      '-sS',
+      '--max-time',
+      '2',
+      'http://wrong',
+    ]);
+    expect(dialled.code).toBe(7);
+    await k.ok('patch', 'svc', 'wrong', '-p', '{"spec":{"ports":[{"port":80,"targetPort":80}]}}');
+    const right = JSON.parse((await ask('why', 'pod/client-n2', 'svc/wrong', '-o', 'json')).stdout);
+    expect([right.verdict, right.assumptions]).toEqual(['reached', undefined]);
   });
 
   it('a failing connection is explained', async () => {

@@ -96,10 +96,24 @@ export class Front {
     const { registry } = this.#options;
     const out = response as ApiResponse;
     const call: Call = { request, response: out, route, query: url.searchParams, user, registry };
-    if (route.subresource !== 'log') return this.#dispatch(call);
+    const { subresource } = route;
+    if (subresource !== 'log' && subresource !== 'proxy') return this.#dispatch(call);
     if (request.method !== 'GET') throw methodNotAllowed();
+    if (subresource === 'proxy') return this.#proxied(route, out, url);
     const pod = await this.#pod(route);
     await this.#options.streaming.handleLogs(response as LogResponse, pod, url.searchParams);
+    return undefined;
+  }
+
+  /** What the kubelet of a node answers to a GET. */
+  async #proxied(
+    { resource, name = '', below = '/' }: ResourceRoute,
+    out: ApiResponse,
+    url: URL,
+  ): Promise<undefined> {
+    // There has to be such a node.
+    await this.#options.registry.get({ resource, namespace: undefined, name });
+    await this.#options.streaming.handleNodeProxy(out as LogResponse, name, `${below}${url.search}`);
     return undefined;
   }
 

@@ -6,6 +6,8 @@ export interface ResourceRoute {
   readonly namespace: string | undefined;
   readonly name: string | undefined;
   readonly subresource: string | undefined;
+  /** What follows `proxy`, in the words of whoever is proxied to: `/healthz`. */
+  readonly below?: string;
 }
 
 const byPath = new Map(ALL_RESOURCES.map((one) => [`${one.group}/${one.version}/${one.plural}`, one]));
@@ -39,10 +41,14 @@ function routeTo(
   rest: readonly string[],
 ): ResourceRoute | undefined {
   const [name, subresource, ...more] = rest;
-  if (more.length > 0) return undefined;
   if (subresource !== undefined && !resource.subresources.includes(subresource)) return undefined;
+  if (subresource === 'proxy') return { resource, namespace, name, subresource, below: pathOfSegments(more) };
+  if (more.length > 0) return undefined;
   return { resource, namespace, name, subresource };
 }
+
+const pathOfSegments = (segments: readonly string[]): string =>
+  segments.map((segment) => `/${encodeURIComponent(segment)}`).join('') || '/';
 
 function decodeAll(segments: readonly string[]): string[] | undefined {
   try {

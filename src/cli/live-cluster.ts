@@ -2,8 +2,16 @@ import { ApiError, type KubeClient } from '../client/client.ts';
 import { HttpKubeClient } from '../client/http-client.ts';
 import { readKubeconfig } from '../client/kubeconfig.ts';
 import { PROFILE_NOTE } from '../cluster/profile-note.ts';
-import type { ConfigMap, EndpointSlice, KubeObject, Node, Pod, Service } from '../kube/objects.ts';
-import { RESOURCES, type Resource } from '../kube/resources.ts';
+import {
+  type ConfigMap,
+  type EndpointSlice,
+  type KubeObject,
+  type Node,
+  nameOf,
+  type Pod,
+  type Service,
+} from '../kube/objects.ts';
+import { pathOf, RESOURCES, type Resource } from '../kube/resources.ts';
 import {
   type ClusterSigns,
   type DaemonSet,
@@ -21,6 +29,7 @@ import {
   parseManifests,
   type WorkloadObject,
 } from '../world/from-objects/from-objects.ts';
+import type { Listener } from '../world/world.ts';
 import type { Input, InputOptions } from './input-options.ts';
 
 /** Of kinds that our own API server has not. */
@@ -59,6 +68,8 @@ export async function readLiveCluster(options: InputOptions): Promise<Input> {
     ]);
     const written = own?.data?.[PROFILE_NOTE.key];
     const manifests = written === undefined ? [] : parseManifests(`configmap/${PROFILE_NOTE.name}`, written);
+    // A cluster of ours says itself what it is, and where its pods listen; any other kubelet knows of no such thing.
+    const sockets = written === undefined ? undefined : await readSockets(client, nodes.items);
     const inventory = inventoryOfCluster(
       {
         nodes: nodes.items,
@@ -67,19 +78,43 @@ export async function readLiveCluster(options: InputOptions): Promise<Input> {
         slices: slices.items,
         ingresses: ingress,
         workloads,
+        ...(sockets === undefined ? {} : { sockets }),
       },
       manifests,
     );
     const readings = detectProfile({ ...signs, nodes: nodes.items, pods: pods.items });
     const profile = chooseProfile(inventory, { ...options, detected: specOfReadings(readings) });
     const origins = originsOf(profile, readings, givenFields(inventory, options));
-    // A cluster of ours says itself what it is.
     if (written === undefined) tell(origins);
     const namespace = options.namespace ?? context.namespace;
     return { cluster: clusterFrom(inventory, profile), inventory, namespace, origins };
   } finally {
     await client.close();
   }
+}
+
+/** Where the processes of pods listen, by `namespace/name`; what a node does not tell goes to standard error. */
+async function readSockets(
+  client: KubeClient,
+  nodes: readonly Node[],
+): Promise<ReadonlyMap<string, readonly Listener[]>> {
+  const { listenersIn } = await import('../world/from-nodes/sockets.ts');
+  const told = nodes.map(async (node) => {
+    const path = `${pathOf(RESOURCES.nodes, undefined, nameOf(node), 'proxy')}/sockets`;
+    try {
+      return Object.entries(await client.request<Record<string, string>>('GET', path));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      process.stderr.write(`node/${nameOf(node)}: where its pods listen is not known: ${error.message}\n`);
+      return [];
+    }
+  });
+  return new Map(
+    (await Promise.all(told)).flat().map(([pod, text]) => {
+      const lines = text.split('\n').filter((line) => line !== '');
+      return [pod, listenersIn(lines.map((line) => ({ line, place: `pod/${pod}` })))];
+    }),
+  );
 }
 
 function tell(origins: readonly FieldOrigin[]): void {

@@ -4,19 +4,24 @@
  */
 import type { Node } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
-import { addressTypesOf, groupsOf, hasSelector, isHeadless } from '../kube/service-endpoints.ts';
+import {
+  addressTypesOf,
+  groupsOf,
+  hasSelector,
+  isHeadless,
+  SLICE_CONTROLLER,
+} from '../kube/service-endpoints.ts';
 import { BY_NODE, type Context, queueOf } from './context.ts';
 import { isDeleting, nameOf } from './metadata.ts';
 import { sameJson } from './same-json.ts';
 import { followServices, podsOf } from './service-pods.ts';
 import { SliceWriter } from './slice-writer.ts';
 
-const MANAGER = 'endpointslice-controller.k8s.io';
 export const HEADLESS = 'service.kubernetes.io/headless';
 
 export function startEndpointSlices(context: Context): void {
   const { informers } = context;
-  const writer = new SliceWriter(context, MANAGER);
+  const writer = new SliceWriter(context, SLICE_CONTROLLER);
   const queue = queueOf(context, 'endpointslice', sync, 16);
 
   followServices(informers, (key) => queue.add(key));

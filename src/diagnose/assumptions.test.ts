@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { Addr, portOf } from '../ip/ip.ts';
 import {
   chooseProfile,
   clusterFrom,
+  type Inventory,
   inventoryOf,
   parseManifests,
 } from '../world/from-objects/from-objects.ts';
@@ -34,7 +36,9 @@ kind: Service
 metadata: { name: web, namespace: default }
 spec: { clusterIP: 10.247.0.10, selector: { app: web }, ports: [{ port: 80, targetPort: 81 }] }`;
 
-function clusterWith(container: string) {
+type Sockets = Inventory['sockets'];
+
+function clusterWith(container: string, sockets?: Sockets) {
   const text = [
     ...nodes,
     pod('client', 1, '172.16.1.10', ''),
@@ -42,12 +46,13 @@ function clusterWith(container: string) {
     pod('web-b', 2, '172.16.2.11', container),
     service,
   ].join('\n---');
-  const inventory = inventoryOf(parseManifests('x.yaml', text), 'default');
+  const written = inventoryOf(parseManifests('x.yaml', text), 'default');
+  const inventory = { ...written, ...(sockets && { sockets }) };
   return clusterFrom(inventory, chooseProfile(inventory, {}));
 }
 
-const asked = (container: string, to: string) => {
-  const cluster = clusterWith(container);
+const asked = (container: string, to: string, sockets?: Sockets) => {
+  const cluster = clusterWith(container, sockets);
   const question = readQuestion(cluster, { from: 'pod/client', to, namespace: 'default' });
   return { cluster, found: answer(cluster, question, causeOf) };
 };
@@ -77,6 +82,25 @@ describe('what is taken for granted of processes', () => {
     expect(found.verdict).toBe('refused');
     expect(found.assumptions).toEqual([
       "nothing of 'default/web-a' listens on 8080/TCP, where no Service sends: it declares no ports",
+    ]);
+  });
+
+  it.each([
+    ['on every address', undefined, 'reached', undefined],
+    ['on loopback', '127.0.0.1', 'refused', 'default/web-a got it and listens on port 81 at 127.0.0.1 alone'],
+    ['on its own address', '172.16.1.11', 'reached', undefined],
+  ])('is nothing where sockets were read: %s', (_, at, verdict, because) => {
+    const addr = at === undefined ? {} : { addr: Addr.parse(at) };
+    const sockets = new Map([['default/web-a', [{ protocol: 'TCP' as const, port: portOf(81), ...addr }]]]);
+    const { found } = asked('', '172.16.1.11:81', sockets);
+    expect([found.verdict, found.assumptions]).toEqual([verdict, []]);
+    const both = asked('', 'svc/web', sockets).found;
+    expect(both.outcomes.map(({ outcome, cause }) => [outcome.verdict, cause?.because])).toEqual([
+      [verdict, because],
+      ['reached', undefined],
+    ]);
+    expect(both.assumptions).toEqual([
+      "'default/web-b' listens on 81/TCP, where Services send: it declares no ports",
     ]);
   });
 

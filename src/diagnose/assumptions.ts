@@ -61,9 +61,8 @@ const isGuess =
 /** A pod of which nobody knows where it listens. */
 function isSilent(cluster: Cluster, host: string): boolean {
   const own = cluster.pods.get(host);
-  const { readFrom, listeners } = hostOf(cluster.world, host);
-  const isKnown = readFrom !== undefined || listeners.some(({ isGuess: guess }) => guess !== true);
-  return own !== undefined && !isKnown && !declaresPorts(own.pod);
+  if (own === undefined || own.hasSockets === true) return false;
+  return hostOf(cluster.world, host).readFrom === undefined && !declaresPorts(own.pod);
 }
 
 const guessed = ({ who, port, isMany }: Named): string =>

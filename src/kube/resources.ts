@@ -36,7 +36,7 @@ const resource = (
 
 export const RESOURCES = {
   namespaces: resource('', 'Namespace', 'namespaces', ['ns'], { cluster: true, sub: ['status', 'finalize'] }),
-  nodes: resource('', 'Node', 'nodes', ['no'], { cluster: true, sub: ['status'] }),
+  nodes: resource('', 'Node', 'nodes', ['no'], { cluster: true, sub: ['status', 'proxy'] }),
   pods: resource('', 'Pod', 'pods', ['po'], {
     all: true,
     sub: ['status', 'log', 'exec', 'attach', 'portforward', 'binding', 'eviction', 'ephemeralcontainers'],

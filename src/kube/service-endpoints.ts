@@ -23,6 +23,10 @@ export interface PortGroup {
   readonly endpoints: readonly SliceEndpoint[];
 }
 
+/** The label of an EndpointSlice that names who writes it, and what the controller of Services with a selector calls itself. */
+export const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by';
+export const SLICE_CONTROLLER = 'endpointslice-controller.k8s.io';
+
 const ZONE = 'topology.kubernetes.io/zone';
 
 /** A Service whose endpoints are made from pods: it has a selector, and is not but another name. */

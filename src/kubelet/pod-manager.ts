@@ -18,6 +18,10 @@ export class PodManager {
     this.#node = node;
   }
 
+  get workers(): Iterable<PodWorker> {
+    return this.#workers.values();
+  }
+
   /** The worker of a pod by name; of two with one name (the old one still ends) the one that is not ending. */
   find(namespace: string, name: string): PodWorker | undefined {
     const named = [...this.#workers.values()].filter(

@@ -16,6 +16,7 @@ import type { PodManager } from './pod-manager.ts';
 import type { PodWorker } from './pod-worker.ts';
 import type { ContainerRuntime } from './runtime.ts';
 import { failure, Session } from './session.ts';
+import { socketsOf } from './sockets.ts';
 import { type StreamOptions, serveAttach, serveExec, servePortForward } from './streams.ts';
 
 const PROTOCOL = 'v5.channel.k8s.io';
@@ -32,8 +33,8 @@ class Refused extends Error {
 }
 
 /**
- * What the API server asks of a node, on a unix socket (mode 0600): `GET /containerLogs/{ns}/{pod}/{container}`, and
- * WebSockets of v5.channel.k8s.io for `/exec/…`, `/attach/…` (the same path) and `/portForward/{ns}/{pod}?port=N`.
+ * What the API server asks of a node, on a unix socket (mode 0600): `GET /containerLogs/{ns}/{pod}/{container}`, `GET
+ * /sockets` ({@link socketsOf}, as JSON), and WebSockets of v5.channel.k8s.io for `/exec/…`, `/attach/…` (the same path) and `/portForward/{ns}/{pod}?port=N`.
  */
 export class KubeletServer {
   readonly #socketPath: string;
@@ -83,6 +84,11 @@ export class KubeletServer {
     try {
       if (url.pathname === '/healthz') {
         response.end('ok');
+        return;
+      }
+      if (url.pathname === '/sockets') {
+        response.setHeader('content-type', 'application/json');
+        response.end(JSON.stringify(await socketsOf(pods.workers)));
         return;
       }
       const { kind, worker, container } = targetOf(url, pods);

@@ -27,6 +27,7 @@ const SUBRESOURCES: Readonly<Record<string, Subresource>> = {
   exec: { kind: 'PodExecOptions', verbs: ['create', 'get'] },
   attach: { kind: 'PodAttachOptions', verbs: ['create', 'get'] },
   portforward: { kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
+  proxy: { kind: 'NodeProxyOptions', verbs: ['get'] },
   binding: { kind: 'Binding', verbs: ['create'] },
   eviction: { kind: 'Eviction', verbs: ['create'], group: 'policy' },
   scale: { kind: 'Scale', verbs: ['get', 'patch', 'update'], group: 'autoscaling' },

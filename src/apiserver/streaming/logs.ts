@@ -1,5 +1,5 @@
 /**
- * Logs: a GET to the kubelet whose answer is passed on as it comes.
+ * Logs, and whatever else a kubelet tells: a GET whose answer is passed on as it comes.
  */
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Writable } from 'node:stream';
@@ -26,15 +26,35 @@ export async function serveLogs(
   query: URLSearchParams,
   now: Date,
 ): Promise<void> {
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
-  try {
+  await passOn(response, async (gone) => {
     const path = logPath(pod, query, now);
     const node = pod.spec?.nodeName ?? '';
     // A pod without a node has no log yet; upstream answers with an empty one.
-    const log = node === '' ? [] : await getFromKubelet(kubeletSocket(node), path, gone.signal);
-    response.writeHead(200, { 'content-type': 'text/plain', 'cache-control': 'no-cache, private' });
-    await pipeline(log, response);
+    const body = node === '' ? [] : await getFromKubelet(kubeletSocket(node), path, gone);
+    return { body, contentType: 'text/plain' };
+  });
+}
+
+/** Answers with what the kubelet says to a GET of the path, or a Status; resolves when the answer has ended. */
+export async function serveNodeProxy(response: LogResponse, socket: string, path: string): Promise<void> {
+  await passOn(response, async (gone) => {
+    const body = await getFromKubelet(socket, path, gone);
+    return { body, contentType: body.headers['content-type'] ?? 'text/plain' };
+  });
+}
+
+interface Passed {
+  readonly body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  readonly contentType: string;
+}
+
+async function passOn(response: LogResponse, ask: (gone: AbortSignal) => Promise<Passed>): Promise<void> {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  try {
+    const { body, contentType } = await ask(gone.signal);
+    response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-cache, private' });
+    await pipeline(body, response);
   } catch (error) {
     if (response.headersSent || gone.signal.aborted) {
       // The client left, or the kubelet broke off: a cut answer is all that can be said by now.

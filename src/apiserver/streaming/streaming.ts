@@ -1,5 +1,6 @@
 /**
- * Streams of a pod: exec, attach, port-forward and logs, from kubectl to the kubelet of the pod's node.
+ * Streams of a pod: exec, attach, port-forward and logs, from kubectl to the kubelet of the pod's node; and what else a
+ * kubelet is asked by way of its node (`nodes/NAME/proxy`).
  *
  * Promises: SPDY/3.1 and WebSocket clients (v5 and v4.channel.k8s.io, SPDY/3.1+portforward.k8s.io) are ended here and relayed
  * to the kubelet's unix socket; what one side cannot take, the other is not asked for; whatever can be refused is refused
@@ -16,7 +17,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Pod } from '../../kube/objects.ts';
-import { type LogResponse, serveLogs } from './logs.ts';
+import { type LogResponse, serveLogs, serveNodeProxy } from './logs.ts';
 import { servePortForward } from './port-forward.ts';
 import { refuseUpgrade, statusOf } from './refusal.ts';
 import { serveRemoteCommand } from './remote-command.ts';
@@ -43,6 +44,8 @@ export interface Streaming {
   ): Promise<void>;
   /** Serves `…/pods/NAME/log`: answers with text or a Status, and resolves when the answer has ended. Never rejects. */
   handleLogs(response: LogResponse, pod: Pod, query: URLSearchParams): Promise<void>;
+  /** Serves a GET of `nodes/NAME/proxy/PATH`: answers as the node's kubelet does, or with a Status. Never rejects. */
+  handleNodeProxy(response: LogResponse, node: string, path: string): Promise<void>;
 }
 
 export interface StreamingOptions {
@@ -70,5 +73,6 @@ export function createStreaming({ kubeletSocket, now = () => new Date() }: Strea
       }
     },
     handleLogs: (response, pod, query) => serveLogs(response, kubeletSocket, pod, query, now()),
+    handleNodeProxy: (response, node, path) => serveNodeProxy(response, kubeletSocket(node), path),
   };
 }

@@ -1,4 +1,6 @@
-import { keyOf, type Service } from '../../kube/objects.ts';
+import { type EndpointSlice, keyOf, type Pod, type Service } from '../../kube/objects.ts';
+import { MANAGED_BY, SLICE_CONTROLLER, selectsPod } from '../../kube/service-endpoints.ts';
+import { serviceOfSlice } from '../../proxy/proxy.ts';
 import type { Inventory } from '../../world/from-objects/from-objects.ts';
 import { type ClusterProfile, profileOf, specOf } from '../../world/profile.ts';
 import type { Attempt, JsonObject, JsonValue, ObjectPatch } from './fix.ts';
@@ -11,8 +13,7 @@ export interface Source {
 
 /** A copy of the source with the attempt's changes. Throws {@link Fault} FE011 for a profile that cannot be. */
 export function changed({ inventory, profile }: Source, { patch, stands }: Attempt): Source {
-  const withPods =
-    stands === undefined ? inventory : { ...inventory, pods: placed(inventory.pods, stands.pods) };
+  const withPods = stands === undefined ? inventory : withPlaced(inventory, stands.pods);
   if ('profile' in patch) {
     return {
       inventory: withPods,
@@ -21,12 +22,37 @@ export function changed({ inventory, profile }: Source, { patch, stands }: Attem
   }
   if ('dial' in patch || 'rule' in patch) return { inventory: withPods, profile };
   const services = withPods.services.map((service) => patchedService(service, patch.objects));
-  return { inventory: { ...withPods, services }, profile };
+  const patched = services.filter((service) => !withPods.services.includes(service));
+  return { inventory: withoutSlicesOf({ ...withPods, services }, patched), profile };
 }
 
-function placed(pods: Inventory['pods'], moved: Inventory['pods']): Inventory['pods'] {
+function withPlaced(inventory: Inventory, moved: readonly Pod[]): Inventory {
   const names = new Set(moved.map(keyOf));
-  return [...pods.filter((pod) => !names.has(keyOf(pod))), ...moved];
+  const kept = inventory.pods.filter((pod) => !names.has(keyOf(pod)));
+  const touched = [...inventory.pods.filter((pod) => names.has(keyOf(pod))), ...moved];
+  const services = inventory.services.filter((service) => touched.some((pod) => selectsPod(service, pod)));
+  const sockets = withTwins(inventory, moved, services);
+  return withoutSlicesOf({ ...inventory, pods: [...kept, ...moved], ...(sockets && { sockets }) }, services);
+}
+
+/** A pod that is placed anew listens where the others behind its Services do. */
+function withTwins({ pods, sockets }: Inventory, moved: readonly Pod[], services: readonly Service[]) {
+  if (sockets === undefined) return undefined;
+  const twins = moved.flatMap((pod) => {
+    const own = services.filter((service) => selectsPod(service, pod));
+    const isTwin = (one: Pod) => sockets.has(keyOf(one)) && own.some((service) => selectsPod(service, one));
+    const read = sockets.get(keyOf(pods.find(isTwin) ?? pod));
+    return sockets.has(keyOf(pod)) || read === undefined ? [] : [[keyOf(pod), read] as const];
+  });
+  return new Map([...sockets, ...twins]);
+}
+
+/** The controller would make the slices of these Services anew; what somebody else wrote stays. */
+function withoutSlicesOf(inventory: Inventory, services: readonly Service[]): Inventory {
+  const names = new Set(services.map(keyOf));
+  const isStale = (slice: EndpointSlice) =>
+    slice.metadata?.labels?.[MANAGED_BY] === SLICE_CONTROLLER && names.has(serviceOfSlice(slice));
+  return { ...inventory, slices: inventory.slices.filter((slice) => !isStale(slice)) };
 }
 
 function patchedService(service: Service, patches: readonly ObjectPatch[]): Service {

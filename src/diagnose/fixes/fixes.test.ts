@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Endpoint } from '../../ip/ip.ts';
+import type { EndpointSlice } from '../../kube/objects.ts';
+import { MANAGED_BY, SLICE_CONTROLLER } from '../../kube/service-endpoints.ts';
 import {
+  type Cluster,
   chooseProfile,
   clusterFrom,
   inventoryOf,
@@ -17,11 +20,14 @@ import { mergePatch } from './apply.ts';
 import { fixesFor } from './fixes.ts';
 import { fixesText } from './text.ts';
 
-function fixesOf(code: CauseCode) {
+/** @param isListed with the slices that a cluster shows, made by its controller */
+function fixesOf(code: CauseCode, isListed = false) {
   const text = readFileSync(new URL(`../testdata/${code}.yaml`, import.meta.url), 'utf8');
   const [, from = '', to = ''] = /^# why (\S+) (\S+)$/m.exec(text) ?? [];
-  const inventory = inventoryOf(parseManifests(`${code}.yaml`, text), 'default');
-  const cluster = clusterFrom(inventory, chooseProfile(inventory, {}));
+  const written = inventoryOf(parseManifests(`${code}.yaml`, text), 'default');
+  const profile = chooseProfile(written, {});
+  const inventory = isListed ? { ...written, slices: listed(clusterFrom(written, profile)) } : written;
+  const cluster = clusterFrom(inventory, profile);
   const [asked] = answer(
     cluster,
     readQuestion(cluster, { from, to, namespace: 'default' }),
@@ -29,6 +35,15 @@ function fixesOf(code: CauseCode) {
   ).outcomes;
   return asked === undefined ? [] : fixesFor(cluster, inventory, asked.request);
 }
+
+const listed = ({ slices }: Cluster): EndpointSlice[] =>
+  [...slices.values()].flat().map((slice) => ({
+    ...slice,
+    metadata: {
+      ...slice.metadata,
+      labels: { ...slice.metadata?.labels, [MANAGED_BY]: SLICE_CONTROLLER },
+    },
+  }));
 
 const NAME = 'inside the cluster, dial web.default.svc:80 (10.247.0.10)';
 const CLUSTER = 'set externalTrafficPolicy: Cluster';
@@ -117,6 +132,7 @@ describe('fixes', () => {
 
   it.each(OFFERED)('%s', (code, titles) => {
     expect(fixesOf(code).map(({ title }) => title)).toEqual(titles);
+    expect(fixesOf(code, true).map(({ title }) => title)).toEqual(titles);
   });
 
   it('says what becomes of the connection, at what price, and what to type', () => {

@@ -22,12 +22,12 @@ import { clientElsewhere, podOnNode } from './candidates/placement.ts';
 import { localDetector, masqueradeAll, otherMode, otherVersion } from './candidates/profile.ts';
 import { withoutRule } from './candidates/rule.ts';
 import {
-  declaredPort,
   directPods,
   nearestSelector,
   notCaptured,
   ownBalancer,
   policyCluster,
+  servedPort,
   wideRanges,
 } from './candidates/service.ts';
 import type { Attempt, Candidate, Fix, Patch } from './fix.ts';
@@ -39,7 +39,7 @@ const CANDIDATES: readonly Candidate[] = [
   withoutRule,
   clusterIP,
   otherSide,
-  declaredPort,
+  servedPort,
   servingNode,
   published,
   nearestSelector,

@@ -1,3 +1,4 @@
+import { hostOf } from '../../world/world.ts';
 import { readableRanges } from '../ranges.ts';
 import { type Recogniser, recognised } from './recognised.ts';
 import { namesText, serviceText } from './situation.ts';
@@ -22,10 +23,18 @@ export const withoutEndpoints: Recogniser = (situation) => {
 };
 
 /** A pod was reached, and nothing listens there. */
-export const refusedByPod: Recogniser = ({ dialled, outcome }) => {
+export const refusedByPod: Recogniser = ({ cluster, request, dialled, outcome }) => {
   const { endpoint, reason } = outcome;
   if (reason !== 'noListener' || dialled === undefined || endpoint === undefined) return undefined;
-  return recognised('FL022', `${endpoint.host} got it and nothing there listens on port ${endpoint.port}`);
+  const bound = hostOf(cluster.world, endpoint.host).listeners.find(
+    ({ port, protocol, addr }) =>
+      port === endpoint.port && protocol === request.protocol && addr !== undefined,
+  );
+  const what =
+    bound === undefined
+      ? `nothing there listens on port ${endpoint.port}`
+      : `listens on port ${endpoint.port} at ${bound.addr} alone`;
+  return recognised('FL022', `${endpoint.host} got it and ${what}`);
 };
 
 export const outsideSourceRanges: Recogniser = (situation) => {

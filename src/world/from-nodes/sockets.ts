@@ -8,7 +8,13 @@ const PROTOCOLS: Readonly<Record<string, Protocol>> = { tcp: 'TCP', udp: 'UDP', 
 
 /** What `ss -Hlntu` prints; `undefined` if it was not asked. Throws {@link Fault} FE006 for a line that is none of its. */
 export function readListeners(folder: DumpFolder): readonly Listener[] | undefined {
-  return linesOf(folder, 'ss.txt')?.flatMap(({ line, place }) => {
+  const lines = linesOf(folder, 'ss.txt');
+  return lines === undefined ? undefined : listenersIn(lines);
+}
+
+/** The same of its lines, each with where it stands. */
+export function listenersIn(lines: Iterable<{ readonly line: string; readonly place: string }>): Listener[] {
+  return [...lines].flatMap(({ line, place }) => {
     const [kind = '', , , , local = ''] = line.split(/\s+/);
     // Its heading, where nobody asked it to leave that out.
     if (kind === 'Netid') return [];

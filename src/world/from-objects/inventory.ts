@@ -12,6 +12,7 @@ import { RESOURCES, type Resource } from '../../kube/resources.ts';
 import { decodeStruct, TypeMismatch } from '../../kube/schema/decode.ts';
 import type { Json } from '../../kube/schema/json.ts';
 import { schemaOfKind } from '../../kube/schema/model.ts';
+import type { Listener } from '../world.ts';
 import { type IngressNote, type IngressObject, ingressNote } from './ingress.ts';
 import {
   FAIRLEAD_API,
@@ -54,6 +55,8 @@ export interface Inventory {
   readonly ingresses: readonly IngressNote[];
   /** Deployments and their like: they make pods and are none. */
   readonly workloads: readonly WorkloadObject[];
+  /** Where the processes of pods listen, by `namespace/name`; of those that were asked. */
+  readonly sockets?: ReadonlyMap<string, readonly Listener[]>;
   readonly problems: readonly Problem[];
   readonly place: PlaceOf;
 }
@@ -70,6 +73,7 @@ export interface ListedObjects {
   /** None where the server has no such kind. */
   readonly ingresses?: readonly IngressObject[];
   readonly workloads?: readonly WorkloadObject[];
+  readonly sockets?: ReadonlyMap<string, readonly Listener[]>;
 }
 
 /** What to add to the objects of a cluster from files: profiles and what the cloud knows. */

@@ -33,6 +33,8 @@ export interface KnownPod extends Addressed<{ readonly address: Addr }> {
   readonly node: string;
   /** The host whose network it has: its own, or its node. */
   readonly host: string;
+  /** Its sockets were read; else what is known of its processes is what its containers declare. */
+  readonly hasSockets?: true;
 }
 
 /** All hosts but the balancers. */
@@ -97,7 +99,7 @@ export function machinesOf(
     known.filter(({ host, node }) => host === node),
     ({ node }) => node,
   );
-  const processes = ({ pod }: KnownPod) => listenersOf(pod, expected);
+  const processes = ({ pod }: KnownPod) => inventory.sockets?.get(keyOf(pod)) ?? listenersOf(pod, expected);
   const withProcesses = nodes.map(({ facts, ...one }) => {
     const listeners = (shared.get(facts.name) ?? []).flatMap(processes);
     const hostPorts = known
@@ -211,7 +213,8 @@ class Reader {
         return [];
       }
       const host = hostNetwork ? nodeName : podName({ namespace: namespaceOf(pod), name: nameOf(pod) });
-      return [{ pod, ...address, node: nodeName, host }];
+      const read = this.#inventory.sockets?.has(keyOf(pod)) ? { hasSockets: true as const } : {};
+      return [{ pod, ...address, node: nodeName, host, ...read }];
     });
   }
 

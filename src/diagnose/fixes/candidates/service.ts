@@ -1,7 +1,8 @@
 import { Prefix } from '../../../ip/ip.ts';
 import type { Pod } from '../../../kube/objects.ts';
+import type { Cluster, KnownPod } from '../../../world/from-objects/from-objects.ts';
 import { isAtLeast, rangesOf } from '../../../world/profile.ts';
-import { addressOf } from '../../../world/world.ts';
+import { addressOf, hostOf } from '../../../world/world.ts';
 import type { Situation } from '../../recognise/situation.ts';
 import type { Attempt, Candidate, JsonObject, ObjectPatch } from '../fix.ts';
 
@@ -151,29 +152,37 @@ export const wideRanges: Candidate = function* ({ cluster, dialled, client, requ
   };
 };
 
-/** The port the selected pods declare. */
-export const declaredPort: Candidate = function* ({ cluster, dialled, outcome }) {
-  const pod = outcome.endpoint === undefined ? undefined : cluster.pods.get(outcome.endpoint.host)?.pod;
+/** The port by which the pod that was reached can be: where it listens, if its sockets were read, or what it declares. */
+export const servedPort: Candidate = function* ({ cluster, dialled, outcome }) {
+  const pod = outcome.endpoint === undefined ? undefined : cluster.pods.get(outcome.endpoint.host);
   if (dialled === undefined || pod === undefined || outcome.reason !== 'noListener') return;
   const { protocol = 'TCP' } = dialled.port;
-  const declared = (pod.spec?.containers ?? [])
-    .flatMap(({ ports = [] }) => ports)
-    .filter((one) => (one.protocol ?? 'TCP') === protocol);
+  const why = pod.hasSockets === true ? 'on which the pod listens' : 'which the pod declares';
   const ports = dialled.service.spec?.ports ?? [];
-  for (const { containerPort } of declared) {
+  for (const served of servedPorts(cluster, pod, protocol)) {
     const corrected = ports.map((one) => ({
       ...one,
       ...(one.port === dialled.port.port && (one.protocol ?? 'TCP') === protocol
-        ? { targetPort: containerPort }
+        ? { targetPort: served }
         : {}),
     }));
     yield {
-      title: `set targetPort: ${containerPort}, which the pod declares`,
+      title: `set targetPort: ${served}, ${why}`,
       patch: { objects: [patchOf(dialled.name, { spec: { ports: corrected } as unknown as JsonObject })] },
       costs: [],
     };
   }
 };
+
+function servedPorts({ world }: Cluster, { pod, host, hasSockets }: KnownPod, protocol: string): number[] {
+  const all =
+    hasSockets === true
+      ? hostOf(world, host).listeners.map((one) => ({ protocol: one.protocol, port: one.port }))
+      : (pod.spec?.containers ?? [])
+          .flatMap(({ ports = [] }) => ports)
+          .map((one) => ({ protocol: one.protocol ?? 'TCP', port: one.containerPort }));
+  return [...new Set(all.filter((one) => one.protocol === protocol).map(({ port }) => Number(port)))];
+}
 
 /** The labels of pods of the namespace that declare the port and have the selector's keys, with other values. */
 export const nearestSelector: Candidate = function* ({ cluster, dialled }) {
