@@ -22,6 +22,8 @@ import { readDump, withNodes } from '../src/world/from-nodes/from-nodes.ts';
 import { profileOf } from '../src/world/profile.ts';
 import { collect } from './nodes/collecting.ts';
 import { exampleCluster, inWords, questionsOf } from './nodes/example.ts';
+import { regressionsFor } from './prove/regressions.ts';
+import { told, tryScenario } from './prove/try-scenario.ts';
 import { fairlead, MAIN } from './supervisor.ts';
 
 /** The kernel's package is fetched once in a machine's life. */
@@ -149,6 +151,12 @@ describe('a guest', () => {
     const { mismatches, unknowns } = await prove(world, cage, asked);
     expect({ mismatches, unknowns }).toEqual({ mismatches: [], unknowns: [] });
     await cage.close();
+  });
+
+  it.each(regressionsFor('guest'))('agrees with what differed once: %s', async (_, scenario) => {
+    const { mismatches, agreements } = await tryScenario(scenario, { open: () => vm.openCage() });
+    expect(mismatches.map(told)).toEqual([]);
+    expect(agreements.length).toBeGreaterThan(0);
   });
 
   it.each(['tunnel', 'vpc'] as const)(

@@ -208,10 +208,12 @@ export class Journey {
 
   /**
    * IPVS sends on what it has rewritten by the output hook, whichever hook it took it from (ip_vs_nat_xmit). The way is that
-   * of the destination alone (do_output_route4).
+   * of the destination alone (do_output_route4). Whoever sent the packet has been told that all is well (NF_STOLEN): what
+   * becomes of it from here on is not its call's any more (ip_vs_nat_send_or_cont).
    */
   #sendOn(stack: Stack, packet: Packet): Arrival {
     packet.balanced = true;
+    this.#isLeaving = false;
     const way = stack.routing.find({ to: packet.destination, from: undefined, mark: 0 });
     return this.#output(stack, packet, way);
   }

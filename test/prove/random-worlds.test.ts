@@ -2,10 +2,9 @@
  * Random clusters, walked and built: `npm run -s bench -- accuracy` tries more of them. A difference is shrunk to a small
  * World; store it as regressions/NAME.json once it is understood.
  */
-import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { hunt, shrink } from './hunt.ts';
-import type { Scenario } from './scenario.ts';
+import { regressionsFor } from './regressions.ts';
 import { told, tryScenario } from './try-scenario.ts';
 
 /** Of the same Worlds in every run; another seed by FAIRLEAD_SEED. */
@@ -28,11 +27,7 @@ it('agree with the kernel, whatever they are', async () => {
 });
 
 describe('what differed once', () => {
-  const folder = new URL('regressions/', import.meta.url);
-  const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
-
-  it.each(names)('%s', async (name) => {
-    const scenario = JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Scenario;
+  it.each(regressionsFor('host'))('%s', async (_, scenario) => {
     const { mismatches, agreements } = await tryScenario(scenario);
     expect(mismatches.map(told)).toEqual([]);
     expect(agreements.length).toBeGreaterThan(0);
