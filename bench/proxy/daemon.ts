@@ -16,8 +16,8 @@ const API_SERVER = new URL('./api-server.ts', import.meta.url).pathname;
 const AT_ONCE = 32;
 
 export interface DaemonFigures {
-  /** Mebibytes of resident memory: the daemon and its netlink relay. */
-  readonly synced: number;
+  /** Megabytes (10^6 bytes) of resident memory, the daemon and its netlink relay: the most there ever was, and after the changes. */
+  readonly peak: number;
   readonly changed: number;
   /** Milliseconds from each request to the kernel's new generation. */
   readonly changes: readonly number[];
@@ -38,7 +38,6 @@ export async function measureDaemon(node: Exec, services: number, changes: numbe
     const daemon = await ready(node, [MAIN, ...args]);
     started.push(daemon);
     const start = performance.now() - began;
-    const synced = residentMiB(daemon.pid);
     const generations = await watchGenerations(node);
     started.push(generations.process);
     const took: number[] = [];
@@ -48,7 +47,8 @@ export async function measureDaemon(node: Exec, services: number, changes: numbe
       await client.update(RESOURCES.endpointslices, slice(at, 1));
       took.push((await next) - asked);
     }
-    return { synced, changed: residentMiB(daemon.pid), changes: took, start };
+    const [peak, changed] = [resident(daemon.pid, 'VmHWM'), resident(daemon.pid, 'VmRSS')];
+    return { peak, changed, changes: took, start };
   } finally {
     await client.close();
     for (const running of started.reverse()) {
@@ -89,12 +89,12 @@ async function fill(client: HttpKubeClient, services: number): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-/** Of a process and those it has started, as proc(5) tells it. */
-function residentMiB(pid: number): number {
+/** Megabytes of a process and those it has started, as proc(5) tells it; the most of each need not have been at one time. */
+function resident(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const own = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? Number.NaN) / 1024;
+  const own = Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? Number.NaN) * 1024e-6;
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
-  return children.reduce((sum, child) => sum + residentMiB(Number(child)), own);
+  return children.reduce((sum, child) => sum + resident(Number(child), field), own);
 }
 
 /** Tells of every transaction that has come into force, by nf_tables' multicast group. */

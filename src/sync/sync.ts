@@ -60,6 +60,8 @@ export interface ProxyOptions {
   readonly clock?: Clock;
   readonly listen?: ProxyListen;
   readonly intervals?: Partial<SyncIntervals>;
+  /** Called when everything has been listed, before anything is planned. */
+  readonly listed?: () => void;
 }
 
 export interface ProxyListen {
@@ -154,6 +156,7 @@ export function runProxy(options: ProxyOptions): RunningProxy {
       void relay?.ready();
       await listening;
       await Promise.all([services.synced, slices.synced, nodes.synced]);
+      options.listed?.();
       reconciler.nodeIs(facts(nodes.get(options.nodeName)));
       let cleared: Promise<void> | undefined;
       const clear = () => {

@@ -58,6 +58,8 @@ export async function proxy(options: ProxyOptions): Promise<void> {
     log: own,
     listen,
     intervals: { ...intervals, ...intervalsOf(options) },
+    // What the lists were read from would be kept beside the plans that are made of them.
+    listed: compactHeap,
   });
   await running.synced;
   ready();
