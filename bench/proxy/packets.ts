@@ -22,12 +22,12 @@ const ROUNDS = 150;
 const STREAMS = 7;
 
 export async function measurePackets(cage: Cage, services: number): Promise<void> {
-  const sizes = [1, services, services * 5];
-  const nodes: Wired[] = [];
-  for (const size of sizes) nodes.push(await nodeWith(cage, size));
-  await firstPackets(sizes, nodes);
-  const ours = nodes[1];
-  if (ours !== undefined) await streams(cage, services, ours);
+  const sizes = [...BUSY, services, services * 5];
+  const nodes: Loaded[] = [];
+  for (const size of sizes) nodes.push({ services: size, wired: await nodeWith(cage, size) });
+  await firstPackets(nodes);
+  const ours = nodes.find((node) => node.services === services);
+  if (ours !== undefined) await streams(cage, services, ours.wired);
 }
 
 async function nodeWith(cage: Cage, services: number): Promise<Wired> {
@@ -42,13 +42,22 @@ async function nodeWith(cage: Cage, services: number): Promise<Wired> {
   return wired;
 }
 
-/** Where the connections of a burst go: to one Service, or each to one drawn from all, which no cache of the processor holds. */
-const SPREADS = { one: () => 1, all: (size: number) => size } as const;
+interface Loaded {
+  readonly services: number;
+  readonly wired: Wired;
+}
+
+/**
+ * How many Services the connections of a burst go to, each to one drawn from so many. What the Services cost that are loaded and not
+ * asked for shows where the same traffic meets more of them. Drawn from all, a connection also pays for what no cache of
+ * the processor holds, whatever the rules.
+ */
+const BUSY = [1, 100, 1000];
 
 /** Each packet opens a connection; the pods drop it, so that its way ends there. */
-async function firstPackets(sizes: readonly number[], nodes: readonly Wired[]): Promise<void> {
+async function firstPackets(nodes: readonly Loaded[]): Promise<void> {
   const senders: Conversation[] = [];
-  for (const wired of nodes) {
+  for (const { wired } of nodes) {
     await nft(
       wired.pods,
       'table ip sink { chain entry { type filter hook prerouting priority -300; policy accept; counter drop; }; }',
@@ -56,28 +65,35 @@ async function firstPackets(sizes: readonly number[], nodes: readonly Wired[]): 
     const args = [wired.mac, clusterIP(0), String(PORT)];
     senders.push(await Conversation.with(wired.client, FIRST_PACKETS, args));
   }
-  const took = { one: sizes.map((): number[] => []), all: sizes.map((): number[] => []) };
+  const took = nodes.map(() => new Map<number, number[]>());
+  let packets = 0;
   for (let round = -WARM_UP; round < ROUNDS; round++) {
-    for (const [at, sender] of senders.entries()) {
-      for (const spread of ['one', 'all'] as const) {
-        const nanoseconds = await sender.ask(`${BURST} ${SPREADS[spread](sizes[at] ?? 1)}`);
-        if (round >= 0) took[spread][at]?.push(Number(nanoseconds) / BURST);
+    for (const [at, { services }] of nodes.entries()) {
+      for (const busy of spreads(services)) {
+        const nanoseconds = await senders[at]?.ask(`${BURST} ${busy}`);
+        const known = took[at]?.get(busy) ?? [];
+        if (round >= 0) took[at]?.set(busy, [...known, Number(nanoseconds) / BURST]);
       }
     }
+    packets += BURST;
   }
   for (const sender of senders) await sender.end();
-  for (const { pods } of nodes) await arrived(pods, (ROUNDS + WARM_UP) * BURST * 2);
-  tell('to one Service', sizes, took.one);
-  tell('to any Service', sizes, took.all);
-}
-
-function tell(where: string, sizes: readonly number[], took: readonly (readonly number[])[]): void {
-  const [peer = Number.NaN, ...more] = took.map((each) => percentile(each, 0.5));
-  for (const [at, ours] of more.entries()) {
-    const name = `proxy: first packet of a connection ${where} of ${sizes[at + 1]}, p50; peer: with 1 Service`;
-    report({ name, ours, peer, unit: 'ns', n: ROUNDS * BURST });
+  for (const { wired, services } of nodes) await arrived(wired.pods, packets * spreads(services).length);
+  const cost = (at: number, busy: number) => percentile(took[at]?.get(busy) ?? [], 0.5);
+  for (const [at, { services }] of nodes.entries()) {
+    for (const busy of spreads(services)) {
+      const fewest = nodes.findIndex((node) => node.services === busy);
+      const [base, peer] = fewest < 0 ? [0, 1] : [fewest, busy];
+      if (base === at) continue;
+      const name = `proxy: first packet of a connection to one of ${busy} among ${services} Services, p50; peer: one of ${peer} among ${peer}`;
+      report({ name, ours: cost(at, busy), peer: cost(base, peer), unit: 'ns', n: ROUNDS * BURST });
+    }
   }
 }
+
+const spreads = (services: number): number[] => [
+  ...new Set([...BUSY.filter((busy) => busy <= services), services]),
+];
 
 /** Throws if packets were lost on the way, whose cost was not paid then. */
 async function arrived(pods: Exec, expected: number): Promise<void> {
