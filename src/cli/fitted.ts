@@ -10,21 +10,23 @@ const lengthOf = (text: string): number => text.replace(COLOUR, '').length;
 /**
  * The text with lines that fit a terminal: longer ones are broken at spaces, and go on below where their text began. A
  * stream that is no terminal takes them as they are, for grep and its like.
+ * @param keeps lines that stay whole: commands, unless a sentence may begin like one
  */
 export function fitted(
   text: string,
   { isTTY = false, columns }: { isTTY?: boolean; columns?: number },
+  keeps: RegExp = COMMAND,
 ): string {
   if (!isTTY || columns === undefined || columns < 40) return text;
   return text
     .split('\n')
-    .flatMap((line) => linesOf(line, columns))
+    .flatMap((line) => (keeps.test(line.replace(COLOUR, '')) ? [line] : linesOf(line, columns)))
     .join('\n');
 }
 
 function linesOf(line: string, most: number): string[] {
   const plain = line.replace(COLOUR, '');
-  if (plain.length <= most || COMMAND.test(plain)) return [line];
+  if (plain.length <= most) return [line];
   const indent = ' '.repeat(LEAD.exec(plain)?.[0].length ?? 0);
   const lines: string[] = [];
   let current = '';

@@ -1,13 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { CAUSES } from '../../diagnose/causes/registry.ts';
 import { FAULTS, Fault } from '../../fault/fault.ts';
+import { paletteOf } from '../colours.ts';
 
 /** From this file it is the same way to docs/ in a checkout and in the package. */
 const DOCS = new URL('../../../docs/', import.meta.url);
 
-/** Prints what {@link explanationOf} says. */
-export function explain(code: string | undefined): void {
-  process.stdout.write(explanationOf(code));
+/** Prints what {@link explanationOf} says: for a terminal as it is read there, else as the file has it. */
+export async function explain(code: string | undefined): Promise<void> {
+  const { stdout } = process;
+  const text = explanationOf(code);
+  if (code === undefined || !stdout.isTTY) stdout.write(text);
+  else stdout.write((await import('../page.ts')).pageText(text, paletteOf(stdout), stdout));
 }
 
 /**

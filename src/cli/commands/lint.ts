@@ -3,6 +3,7 @@ import { lintJson, lintSarif, lintText } from '../../diagnose/lint/report.ts';
 import { chooseProfile, inventoryOf, type Manifest } from '../../world/from-objects/from-objects.ts';
 import type { ClusterProfile } from '../../world/profile.ts';
 import { EXIT } from '../exit.ts';
+import { fitted } from '../fitted.ts';
 import { readManifests } from '../manifest-files.ts';
 
 export interface LintOptions {
@@ -19,7 +20,8 @@ const PRINTERS = { text: lintText, json: lintJson, sarif: lintSarif } as const;
 /** Prints what is risky in manifests; exit code 2 if anything is. */
 export function lintCommand(options: LintOptions): void {
   const findings = lintFiles(options);
-  process.stdout.write(PRINTERS[options.output](findings));
+  const text = PRINTERS[options.output](findings);
+  process.stdout.write(options.output === 'text' ? fitted(text, process.stdout) : text);
   if (options.output === 'text') process.stderr.write(summaryOf(findings));
   if (findings.length > 0) process.exitCode = EXIT.finding;
 }
