@@ -22,7 +22,13 @@ function healthOf() {
     (line) => lines.push(line),
     () => new Date(),
   );
-  const health = new HealthServers({ clock, metrics, log, healthCheckHost: '127.0.0.1', lateMs: 60_000 });
+  const health = new HealthServers({
+    clock,
+    metrics,
+    log,
+    healthCheckHosts: () => ['127.0.0.1'],
+    lateMs: 60_000,
+  });
   closers.push(() => health.close());
   return { clock, metrics, health, lines };
 }
@@ -97,6 +103,21 @@ describe('health', () => {
     health.queued();
     await clock.advance(60_000);
     expect(await told()).toEqual({ code: 503, healthy: false });
+  });
+
+  it('answers for a Service at the addresses that take node ports, and at no other', async () => {
+    const { health } = healthOf();
+    const port = await freePort();
+    const plan = {
+      name: 'default/web',
+      ports: [],
+      healthCheck: { port: portOf(port), localEndpoints: { 4: 1, 6: 0 } },
+    };
+    health.synced([{ name: 'default/web', plan }]);
+    expect(await ask(port, '/')).toMatchObject({ code: 200, body: { localEndpoints: 1 } });
+    await expect(fetch(`http://127.0.0.2:${port}/`)).rejects.toMatchObject({
+      cause: { code: 'ECONNREFUSED' },
+    });
   });
 
   it('is served as soon as the port is free, where the configuration does not insist', async () => {

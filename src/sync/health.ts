@@ -18,7 +18,8 @@ interface HealthParts {
   readonly clock: Clock;
   readonly metrics: ProxyMetrics;
   readonly log: Log;
-  readonly healthCheckHost: string | undefined;
+  /** The addresses healthCheckNodePort servers listen on; every one if there is none to say, or it says undefined. */
+  readonly healthCheckHosts?: () => readonly string[] | undefined;
   /** How long a change may be on its way into the kernel. */
   readonly lateMs: number;
 }
@@ -40,7 +41,7 @@ const RETRY_MS = 5000;
 export class HealthServers {
   readonly #parts: HealthParts;
   readonly #servers: Server[] = [];
-  readonly #checks = new Map<string, { readonly server: Server; check: HealthCheck }>();
+  readonly #checks = new Map<string, { readonly servers: readonly Server[]; check: HealthCheck }>();
   /** The Services that have endpoints, and none here, under policy Local: by name, in which families. */
   readonly #stuck = {
     internal: new Map<string, readonly Family[]>(),
@@ -124,7 +125,7 @@ export class HealthServers {
   async close(): Promise<void> {
     this.#closed = true;
     for (const cancel of this.#retries) cancel();
-    const servers = [...this.#servers, ...Array.from(this.#checks.values(), (one) => one.server)];
+    const servers = [...this.#servers, ...[...this.#checks.values()].flatMap((one) => one.servers)];
     this.#checks.clear();
     await Promise.all(servers.map(closed));
   }
@@ -156,12 +157,18 @@ export class HealthServers {
     }
     if (standing !== undefined) {
       this.#checks.delete(service);
-      standing.server.close();
+      for (const server of standing.servers) server.close();
     }
     if (check !== undefined) this.#open(service, check);
   }
 
   #open(service: string, check: HealthCheck): void {
+    const hosts = this.#parts.healthCheckHosts?.() ?? [undefined];
+    const servers = hosts.map((host) => this.#checkServer(service, check, host));
+    this.#checks.set(service, { servers, check });
+  }
+
+  #checkServer(service: string, check: HealthCheck, host: string | undefined): Server {
     const server = createServer(({ socket }, response) => {
       const localEndpoints = this.#checks.get(service)?.check.localEndpoints[familyAt(socket)] ?? 0;
       const [namespace, name] = service.split('/');
@@ -177,11 +184,12 @@ export class HealthServers {
     server.on('error', (error) =>
       this.#parts.log.warn(`healthCheckNodePort ${check.port} cannot be served`, {
         service,
+        ...(host === undefined ? {} : { host }),
         ...errorFields(error),
       }),
     );
-    server.listen({ port: check.port, host: this.#parts.healthCheckHost });
-    this.#checks.set(service, { server, check });
+    // Beside others, the unspecified address of IPv6 is not that of IPv4, too.
+    return server.listen({ port: check.port, host, ipv6Only: host === '::' });
   }
 
   /** Serves the port now or, where it is taken, as soon as it is free; no port is told then. */

@@ -37,6 +37,7 @@ import { ProxyMetrics } from './metrics.ts';
 import { NetlinkRelay } from './netlink-relay.ts';
 import { NftablesBackend } from './nftables-backend.ts';
 import { nodeFactsOf } from './node-facts.ts';
+import { nodePortHosts } from './node-port-hosts.ts';
 import { Planner } from './planner.ts';
 import { Reconciler } from './reconciler.ts';
 import { sliceTrimmer, trimService } from './trim.ts';
@@ -71,7 +72,7 @@ export interface ProxyListen {
   readonly metrics?: ListenAt;
   /** A port that is taken is tried again until it is free, instead of ending the proxy. */
   readonly retries?: boolean;
-  /** The address healthCheckNodePort servers listen on; every one unless said. */
+  /** The address healthCheckNodePort servers listen on; those of node ports unless said. */
   readonly healthCheckHost?: string;
 }
 
@@ -109,7 +110,12 @@ export function runProxy(options: ProxyOptions): RunningProxy {
   });
   const intervals = { ...DEFAULT_INTERVALS, ...options.intervals };
   const { lateMs } = intervals;
-  const health = new HealthServers({ clock, metrics, log, healthCheckHost: listen.healthCheckHost, lateMs });
+  const { healthCheckHost } = listen;
+  const healthCheckHosts = () =>
+    healthCheckHost === undefined
+      ? nodePortHosts(facts(nodes.get(options.nodeName)), config)
+      : [healthCheckHost];
+  const health = new HealthServers({ clock, metrics, log, healthCheckHosts, lateMs });
   const relay = mode === 'nftables' ? new NetlinkRelay(exec, log) : undefined;
   const reconciler = new Reconciler({
     planner,

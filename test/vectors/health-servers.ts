@@ -17,7 +17,6 @@ const servers = new HealthServers({
   clock: SYSTEM_CLOCK,
   metrics,
   log,
-  healthCheckHost: undefined,
   lateMs: DEFAULT_INTERVALS.lateMs,
 });
 const plans = checked.map((one) => ({ ...one, ports: [] }));
