@@ -23,6 +23,7 @@ export const FAULTS = {
   FE013: 'a name matches nothing',
   FE014: 'no fitting kernel',
   FE015: 'the kernel has no IPVS',
+  FE016: 'the configuration has changed',
 } as const;
 
 export type FaultCode = keyof typeof FAULTS;

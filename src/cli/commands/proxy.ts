@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, unwatchFile, watchFile, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parse } from 'yaml';
 import type { ProxySettings } from '../../cluster/settings.ts';
@@ -46,6 +46,7 @@ export async function proxy(options: ProxyOptions): Promise<void> {
   for (const field of choice.without) own.info('a field of the configuration has no effect', { field });
   await adjustKernel(exec, choice, own);
   const client = await daemonClient(access);
+  const changed = choice.watched === undefined ? undefined : changeOf(choice.watched, signal);
   const running = runProxy({
     client,
     nodeName: node,
@@ -54,18 +55,40 @@ export async function proxy(options: ProxyOptions): Promise<void> {
     config,
     ipvs,
     exec,
-    signal,
+    signal: changed === undefined ? signal : AbortSignal.any([signal, changed]),
     log: own,
     listen,
     intervals: { ...intervals, ...intervalsOf(options) },
     // What the lists were read from would be kept beside the plans that are made of them.
     listed: compactHeap,
   });
-  await running.synced;
-  ready();
-  compactHeap();
+  try {
+    await running.synced;
+    ready();
+    compactHeap();
+  } catch (error) {
+    // It was ended before its first rules stood.
+    if (!changed?.aborted) throw error;
+  }
   await running.ended;
   await client.close();
+  if (changed?.aborted) throw new Fault('FE016', `${choice.watched} has changed`, 'start the proxy again');
+}
+
+/** How often the configuration is looked at: a ConfigMap in a pod is a link that is led elsewhere, of which no event tells. */
+const LOOK_MS = 1000;
+
+/** Aborts once the file holds something else than now. One that is gone or cannot be read is taken to be on its way. */
+function changeOf(file: string, signal: AbortSignal): AbortSignal {
+  const changed = new AbortController();
+  const text = readFileSync(file, 'utf8');
+  const look = () => {
+    if (existsSync(file) && readFileSync(file, 'utf8') !== text) changed.abort();
+  };
+  watchFile(file, { interval: LOOK_MS, persistent: false }, look);
+  const end = () => unwatchFile(file, look);
+  for (const one of [signal, changed.signal]) one.addEventListener('abort', end, { once: true });
+  return changed.signal;
 }
 
 const intervalsOf = ({ syncPeriod, minSyncPeriod }: ProxyOptions): Partial<SyncIntervals> => ({
@@ -110,6 +133,8 @@ interface Choice {
   readonly unknown: readonly string[];
   /** Where the API server is. */
   readonly access: DaemonOptions;
+  /** kube-proxy's configuration, whose every change ends the proxy, so that whoever runs it starts it with the new one. */
+  readonly watched?: string;
 }
 
 /** The file decides: kube-proxy's own by its apiVersion, else the supervisor's. */
@@ -160,5 +185,6 @@ function asKubeProxy(options: ProxyOptions, file: string, document: object): Cho
     node: options.node ?? read.node ?? hostname().toLowerCase(),
     ...(nodeIP === undefined ? {} : { nodeIPs: [nodeIP] }),
     access: path === undefined ? {} : { kubeconfig: path },
+    watched: file,
   };
 }
