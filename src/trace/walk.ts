@@ -1,7 +1,7 @@
 import type { Addr, Port } from '../ip/ip.ts';
 import { hostOf, type World } from '../world/world.ts';
 import { Choices, type Weigh } from './choices.ts';
-import { type Arrival, type Delivered, Journey, type Lost, type Refused } from './journey.ts';
+import { Journey } from './journey.ts';
 import type {
   DecidingStep,
   Hop,
@@ -15,6 +15,7 @@ import type {
 import { Packet } from './packet.ts';
 import { type Refusal, Unmodelled } from './passage.ts';
 import { type Stack, Stage } from './stack.ts';
+import { type Arrival, type Delivered, type Lost, type Refused, Trail } from './trail.ts';
 import { endText, isSameTuple, reversed, type Tuple, transportOf } from './tuple.ts';
 
 /** More runs than a Service of any use has endpoints. */
@@ -53,6 +54,7 @@ type Found = Omit<Outcome, 'probability'>;
 
 /** One run: the request there and the answer back. */
 class Walk {
+  readonly #trail: Trail;
   readonly #journey: Journey;
   readonly #client: Stack;
   readonly #request: WalkRequest;
@@ -62,7 +64,8 @@ class Walk {
   #sourceSeen: Addr | undefined;
 
   constructor(stage: Stage, request: WalkRequest, choices: Choices) {
-    this.#journey = new Journey(stage, choices);
+    this.#trail = new Trail(stage, choices);
+    this.#journey = new Journey(this.#trail);
     this.#client = stage.stack(request.from);
     this.#request = request;
   }
@@ -72,7 +75,7 @@ class Walk {
       return this.#run();
     } catch (error) {
       if (!(error instanceof Unmodelled)) throw error;
-      const host = this.#journey.hops.at(-1)?.host ?? this.#client.name;
+      const host = this.#trail.hops.at(-1)?.host ?? this.#client.name;
       const { message: detail, rule, place } = error;
       const step: Step = {
         kind: 'unknown',
@@ -82,7 +85,7 @@ class Walk {
         changes: [],
       };
       const deciding = { host, step };
-      this.#journey.hops.at(-1)?.steps.push(deciding.step);
+      this.#trail.hops.at(-1)?.steps.push(deciding.step);
       return this.#found('unknown', 'unmodelled', deciding);
     }
   }
@@ -161,7 +164,7 @@ class Walk {
   }
 
   #note(kind: 'deliver', detail: string): DecidingStep {
-    const hop = this.#journey.hops.at(-1);
+    const hop = this.#trail.hops.at(-1);
     const step = { kind, detail, changes: [] } as const;
     hop?.steps.push(step);
     return { host: hop?.host ?? this.#client.name, step };
@@ -238,13 +241,13 @@ class Walk {
     const { protocol } = this.#request;
     const dialled = this.#dialled;
     if (protocol !== 'TCP' || dialled === undefined) return undefined;
-    const isTracked = [...this.#journey.states].some(({ connections }) => connections.all.length > 0);
+    const isTracked = [...this.#trail.states].some(({ connections }) => connections.all.length > 0);
     if (!isTracked) return undefined;
-    const told = this.#journey.hops.length;
+    const told = this.#trail.hops.length;
     const packet = new Packet('tcp', 'confirm', dialled);
     const arrival = this.#journey.send(this.#client, packet, 'forward');
     if (arrival.kind === 'delivered' && arrival.stack.name === this.#endpoint?.host) {
-      this.#journey.hops.splice(told);
+      this.#trail.hops.splice(told);
       return undefined;
     }
     if (arrival.kind === 'delivered') {
@@ -258,7 +261,7 @@ class Walk {
 
   /** The last step that gave the request another destination. */
   #choosing(): DecidingStep | undefined {
-    for (const { host, direction, steps } of this.#journey.hops.toReversed()) {
+    for (const { host, direction, steps } of this.#trail.hops.toReversed()) {
       if (direction === 'reply') continue;
       const step = steps.findLast(({ changes }) => changes.some(({ field }) => field === 'destination'));
       if (step !== undefined) return { host, step };
@@ -267,7 +270,7 @@ class Walk {
   }
 
   #found(verdict: Verdict, reason: Reason, deciding?: DecidingStep): Found {
-    const hops: readonly Hop[] = this.#journey.hops;
+    const hops: readonly Hop[] = this.#trail.hops;
     return {
       verdict,
       reason,
