@@ -4,12 +4,12 @@
  * Promises: registers its Node and renews its Lease; starts, probes, restarts and ends the containers of the pods bound to
  * it by Kubernetes' rules and writes their status; pods outlive the agent, also its kill -9, and the next one adopts
  * them; serves logs, exec, attach and port-forward on a unix socket; never writes to the machine's own files.
- * Refuses: to pull images. An image's name picks a workload ({@link ./images.ts}) and the pod's events say which. hostPath
+ * Refuses: to pull images. An image's name picks a workload ({@link ./runtime/images.ts}) and the pod's events say which. hostPath
  * and claimed volumes, gRPC probes and resourceFieldRef are refused in the pod's events; resource limits do not hold.
  *
- * Reads on: pod-manager.ts has a pod-worker.ts for each pod, which does what pod-plan.ts says and writes what pod-status.ts
- * makes of it; container-start.ts turns a container into a root, a configuration and a process of runtime.ts; server.ts
- * answers the API server.
+ * Reads on: pods/pod-manager.ts has a pod-worker.ts for each pod, which does what pod-plan.ts says and writes what
+ * pod-status.ts makes of it; container-start.ts there turns a container into a root, a configuration and a process of
+ * runtime/runtime.ts; server/server.ts answers the API server.
  *
  * It runs in the node's network namespace. Containers are made by crun and watched by conmon (CRI-O's architecture).
  *
@@ -29,15 +29,15 @@ import { createInformer } from '../client/informer.ts';
 import type { Service } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { AddressPool } from './ipam.ts';
-import { rotateLogs } from './log-rotation.ts';
 import { keepNode, registerNode } from './node-registration.ts';
 import type { KubeletOptions } from './options.ts';
-import { PodManager } from './pod-manager.ts';
+import { PodManager } from './pods/pod-manager.ts';
+import { clientSources } from './pods/sources.ts';
 import { thisProduct } from './product.ts';
-import { hasManyUsers } from './root-filesystem.ts';
-import { ContainerRuntime } from './runtime.ts';
-import { KubeletServer } from './server.ts';
-import { clientSources } from './sources.ts';
+import { rotateLogs } from './runtime/log-rotation.ts';
+import { hasManyUsers } from './runtime/root-filesystem.ts';
+import { ContainerRuntime } from './runtime/runtime.ts';
+import { KubeletServer } from './server/server.ts';
 import { StatusWriter } from './status-writer.ts';
 
 export type { KubeletOptions } from './options.ts';
