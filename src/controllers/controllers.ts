@@ -11,6 +11,9 @@
  * should be (its arithmetic in a pure file beside it) and writes the difference. {@link OwnWrites} keeps a sync from acting
  * twice before the watch has told its own writes.
  *
+ * Reads on: workloads/ has the controllers of pods, endpoints/ those of the addresses behind Services, nodes/ those of
+ * nodes and of what runs where; the others are here.
+ *
  * @example
  * const stop = new AbortController();
  * const controllers = runControllers({
@@ -26,21 +29,21 @@ import { type Clock, SYSTEM_CLOCK } from '../client/clock.ts';
 import type { Log } from '../fault/log.ts';
 import type { Prefix } from '../ip/prefix.ts';
 import { type Context, startInformers } from './context.ts';
-import { startDeployments } from './deployment.ts';
 import { EndingClient } from './ending-client.ts';
-import { startEndpointSlices } from './endpoint-slice.ts';
-import { startEndpointSliceMirroring } from './endpoint-slice-mirroring.ts';
-import { startEndpoints } from './endpoints.ts';
+import { startEndpointSlices } from './endpoints/endpoint-slice.ts';
+import { startEndpointSliceMirroring } from './endpoints/endpoint-slice-mirroring.ts';
+import { startEndpoints } from './endpoints/endpoints.ts';
 import { startGarbageCollector } from './garbage-collector.ts';
 import { startNamespaces } from './namespace.ts';
-import { startNodeCidrs } from './node-cidr.ts';
-import { startNodeLifecycle } from './node-lifecycle.ts';
-import { startPodGc } from './pod-gc.ts';
-import { startReplicaSets } from './replica-set.ts';
-import { startScheduler } from './scheduler.ts';
+import { startNodeCidrs } from './nodes/node-cidr.ts';
+import { startNodeLifecycle } from './nodes/node-lifecycle.ts';
+import { startPodGc } from './nodes/pod-gc.ts';
+import { startScheduler } from './nodes/scheduler.ts';
+import { startTaintEviction } from './nodes/taint-eviction.ts';
 import { startServiceAccounts } from './service-account.ts';
-import { startStatefulSets } from './stateful-set.ts';
-import { startTaintEviction } from './taint-eviction.ts';
+import { startDeployments } from './workloads/deployment.ts';
+import { startReplicaSets } from './workloads/replica-set.ts';
+import { startStatefulSets } from './workloads/stateful-set.ts';
 
 export interface ControllersOptions {
   readonly client: KubeClient;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Node, Pod, Service } from '../kube/objects.ts';
 import { groupsOf } from '../kube/service-endpoints.ts';
-import { subsetsOf } from './endpoint-subsets.ts';
-import { rankForDeletion } from './rank.ts';
+import { subsetsOf } from './endpoints/endpoint-subsets.ts';
+import { rankForDeletion } from './workloads/rank.ts';
 
 const now = Date.UTC(2026, 0, 2);
 const ago = (seconds: number) => new Date(now - seconds * 1000).toISOString();

@@ -2,14 +2,14 @@
  * EndpointSliceMirroring: Endpoints that somebody wrote by hand, for a Service without a selector, as EndpointSlices, which is
  * all that service proxies read.
  */
-import { Addr } from '../ip/addr.ts';
-import { type Endpoints, keyOf, type SliceEndpoint } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
-import type { AddressType, PortGroup } from '../kube/service-endpoints.ts';
-import { hasSelector } from '../kube/service-endpoints.ts';
-import { type Context, queueOf } from './context.ts';
+import { Addr } from '../../ip/addr.ts';
+import { type Endpoints, keyOf, type SliceEndpoint } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import type { AddressType, PortGroup } from '../../kube/service-endpoints.ts';
+import { hasSelector } from '../../kube/service-endpoints.ts';
+import { type Context, queueOf } from '../context.ts';
+import { isDeleting } from '../metadata.ts';
 import { MANAGED_BY_ENDPOINTS } from './endpoints.ts';
-import { isDeleting } from './metadata.ts';
 import { SliceWriter } from './slice-writer.ts';
 
 const MANAGER = 'endpointslicemirroring-controller.k8s.io';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Node, Pod } from '../kube/objects.ts';
+import type { Node, Pod } from '../../kube/objects.ts';
 import { type Candidate, fitError, schedule } from './scheduling.ts';
 
 const node = (name: string, spec: Node['spec'] = {}, more: Partial<Node> = {}): Node => ({

@@ -1,7 +1,7 @@
 /** What a Deployment's status says, and the conditions `kubectl rollout status` reads. Pure. */
-import { timeOf } from '../client/clock.ts';
-import type { Deployment, ReplicaSet } from '../kube/objects.ts';
-import { nameOf } from './metadata.ts';
+import { timeOf } from '../../client/clock.ts';
+import type { Deployment, ReplicaSet } from '../../kube/objects.ts';
+import { nameOf } from '../metadata.ts';
 
 type Status = NonNullable<Deployment['status']>;
 export type DeploymentCondition = NonNullable<Status['conditions']>[number];

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { EndpointSlice, SliceEndpoint } from '../kube/objects.ts';
-import type { PortGroup } from '../kube/service-endpoints.ts';
-import { canonicalJson } from './same-json.ts';
+import type { EndpointSlice, SliceEndpoint } from '../../kube/objects.ts';
+import type { PortGroup } from '../../kube/service-endpoints.ts';
+import { canonicalJson } from '../same-json.ts';
 import { packSlices, type SlicePlan } from './slice-packing.ts';
 
 const http = [{ name: '', port: 80, protocol: 'TCP' }];

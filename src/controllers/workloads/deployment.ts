@@ -2,11 +2,30 @@
  * Deployment: a ReplicaSet for each pod template it has had, and pods moved from the old ones to the newest. The revision
  * annotations are what `kubectl rollout history` and `undo` read.
  */
-import { ApiError } from '../client/client.ts';
-import { type Deployment, keyOf, type Pod, type PodTemplateSpec, type ReplicaSet } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
+import { ApiError } from '../../client/client.ts';
+import {
+  type Deployment,
+  keyOf,
+  type Pod,
+  type PodTemplateSpec,
+  type ReplicaSet,
+} from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { BY_CONTROLLER, type Context, queueOf, recorderOf } from '../context.ts';
+import {
+  byAge,
+  controllerOf,
+  controllerReference,
+  isDeleting,
+  keyPartsOf,
+  nameOf,
+  namespaceOf,
+  uidOf,
+} from '../metadata.ts';
+import { OwnWrites } from '../own-writes.ts';
+import { isFinished } from '../pods.ts';
+import { canonicalJson, hashName, sameJson } from '../same-json.ts';
 import { claim } from './claim.ts';
-import { BY_CONTROLLER, type Context, queueOf, recorderOf } from './context.ts';
 import {
   type Bounds,
   boundsOf,
@@ -18,19 +37,6 @@ import {
   scaleProportionally,
 } from './deployment-plan.ts';
 import { deadlineIn, isComplete, statusOf } from './deployment-status.ts';
-import {
-  byAge,
-  controllerOf,
-  controllerReference,
-  isDeleting,
-  keyPartsOf,
-  nameOf,
-  namespaceOf,
-  uidOf,
-} from './metadata.ts';
-import { OwnWrites } from './own-writes.ts';
-import { isFinished } from './pods.ts';
-import { canonicalJson, hashName, sameJson } from './same-json.ts';
 
 const HASH = 'pod-template-hash';
 const REVISION = 'deployment.kubernetes.io/revision';

@@ -2,16 +2,16 @@
  * Node: a kubelet that has not renewed its lease for 40 s is taken for gone: its node's conditions become Unknown, the node is
  * tainted, and its pods are no longer ready, so that no Service sends anybody there.
  */
-import { ApiError } from '../client/client.ts';
-import { timeOf } from '../client/clock.ts';
-import type { Taint } from '../kube/node-fit.ts';
-import type { Lease, Node, Pod } from '../kube/objects.ts';
-import { keyOf } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
-import { BY_NODE, type Context, queueOf, recorderOf } from './context.ts';
-import { isDeleting, keyPartsOf, nameOf } from './metadata.ts';
-import { conditionOf, isFinished, isReady } from './pods.ts';
-import { sameJson } from './same-json.ts';
+import { ApiError } from '../../client/client.ts';
+import { timeOf } from '../../client/clock.ts';
+import type { Taint } from '../../kube/node-fit.ts';
+import type { Lease, Node, Pod } from '../../kube/objects.ts';
+import { keyOf } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { BY_NODE, type Context, queueOf, recorderOf } from '../context.ts';
+import { isDeleting, keyPartsOf, nameOf } from '../metadata.ts';
+import { conditionOf, isFinished, isReady } from '../pods.ts';
+import { sameJson } from '../same-json.ts';
 import { NOT_READY, UNREACHABLE, UNSCHEDULABLE } from './scheduling.ts';
 
 /** Upstream's node-monitor-grace-period. */

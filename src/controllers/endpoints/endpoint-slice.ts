@@ -2,18 +2,18 @@
  * EndpointSlice: the addresses behind each Service with a selector. Every change of a pod is written at once: how soon a
  * client stops being sent to a pod that is going away hangs on it.
  */
-import type { Node } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
+import type { Node } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
 import {
   addressTypesOf,
   groupsOf,
   hasSelector,
   isHeadless,
   SLICE_CONTROLLER,
-} from '../kube/service-endpoints.ts';
-import { BY_NODE, type Context, queueOf } from './context.ts';
-import { isDeleting, nameOf } from './metadata.ts';
-import { sameJson } from './same-json.ts';
+} from '../../kube/service-endpoints.ts';
+import { BY_NODE, type Context, queueOf } from '../context.ts';
+import { isDeleting, nameOf } from '../metadata.ts';
+import { sameJson } from '../same-json.ts';
 import { followServices, podsOf } from './service-pods.ts';
 import { SliceWriter } from './slice-writer.ts';
 

@@ -2,14 +2,14 @@
  * Eviction by taints: a pod goes from a node whose NoExecute taint it does not tolerate, at once or when its tolerationSeconds are
  * over. With the tolerations every pod gets by default, that is 300 s after its node has fallen silent.
  */
-import { ApiError } from '../client/client.ts';
-import { type Taint, tolerates } from '../kube/node-fit.ts';
-import { keyOf, type Node, type Pod } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
-import { BY_NODE, type Context, queueOf, recorderOf } from './context.ts';
-import { isDeleting, keyPartsOf, nameOf, uidOf } from './metadata.ts';
-import { isFinished } from './pods.ts';
-import { sameJson } from './same-json.ts';
+import { ApiError } from '../../client/client.ts';
+import { type Taint, tolerates } from '../../kube/node-fit.ts';
+import { keyOf, type Node, type Pod } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { BY_NODE, type Context, queueOf, recorderOf } from '../context.ts';
+import { isDeleting, keyPartsOf, nameOf, uidOf } from '../metadata.ts';
+import { isFinished } from '../pods.ts';
+import { sameJson } from '../same-json.ts';
 
 export function startTaintEviction(context: Context): void {
   const { client, informers, clock } = context;

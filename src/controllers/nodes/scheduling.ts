@@ -7,12 +7,12 @@
  * upstream too; the other three are preferences here, served by spreading.
  */
 
-import { matchesTerm, type Taint, tolerates, wantsNode } from '../kube/node-fit.ts';
-import { keyOf, type Node, type Pod, type PodSpec } from '../kube/objects.ts';
-import { parseQuantity } from '../kube/quantity.ts';
-import type { Labels } from '../kube/selectors.ts';
-import { controllerOf, nameOf, namespaceOf } from './metadata.ts';
-import { isSubset } from './selector.ts';
+import { matchesTerm, type Taint, tolerates, wantsNode } from '../../kube/node-fit.ts';
+import { keyOf, type Node, type Pod, type PodSpec } from '../../kube/objects.ts';
+import { parseQuantity } from '../../kube/quantity.ts';
+import type { Labels } from '../../kube/selectors.ts';
+import { controllerOf, nameOf, namespaceOf } from '../metadata.ts';
+import { isSubset } from '../selector.ts';
 
 /** A node with the pods that are on it or on their way to it. */
 export interface Candidate {

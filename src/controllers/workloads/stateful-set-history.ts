@@ -2,13 +2,13 @@
  * The templates a StatefulSet has had, as ControllerRevisions: pods below the partition are made anew from an old one, and `kubectl
  * rollout history` and `undo` read them.
  */
-import { ApiError } from '../client/client.ts';
-import type { ControllerRevision, PodTemplateSpec, StatefulSet } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
-import { BY_CONTROLLER, type Context } from './context.ts';
-import { controllerReference, keyPartsOf, nameOf, namespaceOf, uidOf } from './metadata.ts';
-import { OwnWrites } from './own-writes.ts';
-import { hashName, sameJson } from './same-json.ts';
+import { ApiError } from '../../client/client.ts';
+import type { ControllerRevision, PodTemplateSpec, StatefulSet } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { BY_CONTROLLER, type Context } from '../context.ts';
+import { controllerReference, keyPartsOf, nameOf, namespaceOf, uidOf } from '../metadata.ts';
+import { OwnWrites } from '../own-writes.ts';
+import { hashName, sameJson } from '../same-json.ts';
 
 /** The revisions of one StatefulSet that count now. */
 export interface History {

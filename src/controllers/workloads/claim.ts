@@ -1,10 +1,10 @@
-import { ApiError, type Informer, type KubeClient } from '../client/client.ts';
-import type { KubeObject } from '../kube/objects.ts';
-import type { Resource } from '../kube/resources.ts';
-import { BY_CONTROLLER, ORPHANS } from './context.ts';
-import { controllerReference, isDeleting, keyPartsOf, namespaceOf, uidOf } from './metadata.ts';
-import type { OwnWrites } from './own-writes.ts';
-import { type LabelSelector, selects } from './selector.ts';
+import { ApiError, type Informer, type KubeClient } from '../../client/client.ts';
+import type { KubeObject } from '../../kube/objects.ts';
+import type { Resource } from '../../kube/resources.ts';
+import { BY_CONTROLLER, ORPHANS } from '../context.ts';
+import { controllerReference, isDeleting, keyPartsOf, namespaceOf, uidOf } from '../metadata.ts';
+import type { OwnWrites } from '../own-writes.ts';
+import { type LabelSelector, selects } from '../selector.ts';
 
 export interface Claims<T extends KubeObject> {
   readonly client: KubeClient;

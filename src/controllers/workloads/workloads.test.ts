@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Deployment, EndpointSlice, Pod, ReplicaSet, StatefulSet } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
-import { isDeleting, nameOf } from './metadata.ts';
-import { startTestCluster, type TestCluster } from './test-cluster.ts';
+import type { Deployment, EndpointSlice, Pod, ReplicaSet, StatefulSet } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { isDeleting, nameOf } from '../metadata.ts';
+import { startTestCluster, type TestCluster } from '../test-cluster.ts';
 import {
   deployment,
   inNamespace,
@@ -12,7 +12,7 @@ import {
   template,
   type Waits,
   waitsOf,
-} from './test-waits.ts';
+} from '../test-waits.ts';
 
 let cluster: TestCluster;
 let waits: Waits;

@@ -1,11 +1,11 @@
-import { ApiError } from '../client/client.ts';
-import { type EndpointSlice, type KubeObject, keyOf } from '../kube/objects.ts';
-import { apiVersionOf, RESOURCES, type Resource } from '../kube/resources.ts';
-import { type AddressType, MANAGED_BY, type PortGroup } from '../kube/service-endpoints.ts';
-import { BY_SERVICE, type Context, SERVICE_NAME } from './context.ts';
-import { controllerReference, keyPartsOf, nameOf, namespaceOf, uidOf } from './metadata.ts';
-import { OwnWrites } from './own-writes.ts';
-import { randomName, sameJson } from './same-json.ts';
+import { ApiError } from '../../client/client.ts';
+import { type EndpointSlice, type KubeObject, keyOf } from '../../kube/objects.ts';
+import { apiVersionOf, RESOURCES, type Resource } from '../../kube/resources.ts';
+import { type AddressType, MANAGED_BY, type PortGroup } from '../../kube/service-endpoints.ts';
+import { BY_SERVICE, type Context, SERVICE_NAME } from '../context.ts';
+import { controllerReference, keyPartsOf, nameOf, namespaceOf, uidOf } from '../metadata.ts';
+import { OwnWrites } from '../own-writes.ts';
+import { randomName, sameJson } from '../same-json.ts';
 import { packSlices, type SliceContent, type SlicePlan } from './slice-packing.ts';
 
 /** What the slices of one owner, a Service or Endpoints, shall be. */

@@ -1,8 +1,8 @@
 /** The legacy Endpoints of a Service: subsets of addresses that share all their ports. Pure. */
-import type { Endpoints, Pod, Service } from '../kube/objects.ts';
-import { addressOf, addressTypesOf, hostnameOf, portsOf, targetRefOf } from '../kube/service-endpoints.ts';
-import { isDeleting } from './metadata.ts';
-import { isFinished, isReady } from './pods.ts';
+import type { Endpoints, Pod, Service } from '../../kube/objects.ts';
+import { addressOf, addressTypesOf, hostnameOf, portsOf, targetRefOf } from '../../kube/service-endpoints.ts';
+import { isDeleting } from '../metadata.ts';
+import { isFinished, isReady } from '../pods.ts';
 
 type Subset = NonNullable<Endpoints['subsets']>[number];
 type Address = NonNullable<Subset['addresses']>[number];

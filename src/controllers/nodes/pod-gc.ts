@@ -1,11 +1,11 @@
 /** Pods that no kubelet will ever take away: those of nodes that are gone, and those deleted before they had a node. */
-import { ApiError } from '../client/client.ts';
-import type { Pod } from '../kube/objects.ts';
-import { keyOf } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
-import { BY_NODE, type Context, queueOf } from './context.ts';
-import { isDeleting, keyPartsOf, nameOf, uidOf } from './metadata.ts';
-import { isFinished } from './pods.ts';
+import { ApiError } from '../../client/client.ts';
+import type { Pod } from '../../kube/objects.ts';
+import { keyOf } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { BY_NODE, type Context, queueOf } from '../context.ts';
+import { isDeleting, keyPartsOf, nameOf, uidOf } from '../metadata.ts';
+import { isFinished } from '../pods.ts';
 
 export function startPodGc(context: Context): void {
   const { client, informers } = context;

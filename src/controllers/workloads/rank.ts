@@ -1,6 +1,6 @@
-import type { Pod } from '../kube/objects.ts';
-import { createdAt, nameOf } from './metadata.ts';
-import { conditionOf, isReady } from './pods.ts';
+import type { Pod } from '../../kube/objects.ts';
+import { createdAt, nameOf } from '../metadata.ts';
+import { conditionOf, isReady } from '../pods.ts';
 
 const PHASES: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 };
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost';

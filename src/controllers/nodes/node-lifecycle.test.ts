@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ManualClock } from '../client/manual-clock.ts';
-import { Prefix } from '../ip/prefix.ts';
-import type { EndpointSlice, Lease, Node, Pod, Service } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
+import { ManualClock } from '../../client/manual-clock.ts';
+import { Prefix } from '../../ip/prefix.ts';
+import type { EndpointSlice, Lease, Node, Pod, Service } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { startTestCluster, type TestCluster } from '../test-cluster.ts';
 import { firstFree } from './node-cidr.ts';
 import { GRACE_MS, taintsFor } from './node-lifecycle.ts';
 import { endOf } from './taint-eviction.ts';
-import { startTestCluster, type TestCluster } from './test-cluster.ts';
 
 const ready = (status: string): Node => ({ status: { conditions: [{ type: 'Ready', status }] } });
 

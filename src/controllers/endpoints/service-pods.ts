@@ -1,11 +1,11 @@
 /** Which pods a Service selects, and which Services a change of a pod concerns. */
-import { keyOf, type Pod, type Service } from '../kube/objects.ts';
-import { hasSelector } from '../kube/service-endpoints.ts';
-import { BY_LABEL, BY_NAMESPACE, type Informers } from './context.ts';
-import { isDeleting, labelPair, nameOf, namespaceOf } from './metadata.ts';
-import { isFinished, isReady } from './pods.ts';
-import { sameJson } from './same-json.ts';
-import { isSubset } from './selector.ts';
+import { keyOf, type Pod, type Service } from '../../kube/objects.ts';
+import { hasSelector } from '../../kube/service-endpoints.ts';
+import { BY_LABEL, BY_NAMESPACE, type Informers } from '../context.ts';
+import { isDeleting, labelPair, nameOf, namespaceOf } from '../metadata.ts';
+import { isFinished, isReady } from '../pods.ts';
+import { sameJson } from '../same-json.ts';
+import { isSubset } from '../selector.ts';
 
 /** In the order of their names, so that the same pods always give the same endpoints. */
 export function podsOf(informers: Informers, service: Service): Pod[] {

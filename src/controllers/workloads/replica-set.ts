@@ -2,12 +2,11 @@
  * ReplicaSet: keeps `spec.replicas` pods of the template. Creation starts slowly (1, 2, 4, …), so that a template the server
  * refuses is not refused five hundred times.
  */
-import { ApiError } from '../client/client.ts';
-import { timeOf } from '../client/clock.ts';
-import { keyOf, type Pod, type ReplicaSet } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
-import { claim } from './claim.ts';
-import { type Context, queueOf, recorderOf } from './context.ts';
+import { ApiError } from '../../client/client.ts';
+import { timeOf } from '../../client/clock.ts';
+import { keyOf, type Pod, type ReplicaSet } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { type Context, queueOf, recorderOf } from '../context.ts';
 import {
   controllerOf,
   controllerReference,
@@ -15,13 +14,14 @@ import {
   keyPartsOf,
   nameOf,
   namespaceOf,
-} from './metadata.ts';
-import { isNamespaceEnding } from './namespace-ending.ts';
-import { OwnWrites } from './own-writes.ts';
-import { availableIn, isActive, isReady } from './pods.ts';
+} from '../metadata.ts';
+import { isNamespaceEnding } from '../namespace-ending.ts';
+import { OwnWrites } from '../own-writes.ts';
+import { availableIn, isActive, isReady } from '../pods.ts';
+import { randomName, sameJson } from '../same-json.ts';
+import { selects } from '../selector.ts';
+import { claim } from './claim.ts';
 import { rankForDeletion } from './rank.ts';
-import { randomName, sameJson } from './same-json.ts';
-import { selects } from './selector.ts';
 
 /** Deletions under way at the same time. */
 const BURST = 500;

@@ -1,10 +1,10 @@
 /** Gives each node its part of the pod range, once and for the node's life. */
-import { ApiError } from '../client/client.ts';
-import { Prefix } from '../ip/prefix.ts';
-import type { Node } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
-import { type Context, queueOf, recorderOf } from './context.ts';
-import { isDeleting, nameOf } from './metadata.ts';
+import { ApiError } from '../../client/client.ts';
+import { Prefix } from '../../ip/prefix.ts';
+import type { Node } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { type Context, queueOf, recorderOf } from '../context.ts';
+import { isDeleting, nameOf } from '../metadata.ts';
 
 /** Upstream's node-cidr-mask-size of each family. */
 const MASK = { 4: 24, 6: 64 } as const;

@@ -2,11 +2,10 @@
  * StatefulSet: pods with stable names, `web-0`, `web-1`, …, whose hostname and subdomain give each a name in the DNS of its
  * headless Service. Volumes are not claimed: claim templates need a storage provisioner, which this cluster does not have.
  */
-import { ApiError } from '../client/client.ts';
-import { type ControllerRevision, keyOf, type Pod, type StatefulSet } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
-import { claim } from './claim.ts';
-import { type Context, queueOf, recorderOf } from './context.ts';
+import { ApiError } from '../../client/client.ts';
+import { type ControllerRevision, keyOf, type Pod, type StatefulSet } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { type Context, queueOf, recorderOf } from '../context.ts';
 import {
   controllerOf,
   controllerReference,
@@ -14,11 +13,12 @@ import {
   keyPartsOf,
   nameOf,
   namespaceOf,
-} from './metadata.ts';
-import { isNamespaceEnding } from './namespace-ending.ts';
-import { OwnWrites } from './own-writes.ts';
-import { availableIn, isAvailable, isFinished, isReady } from './pods.ts';
-import { sameJson } from './same-json.ts';
+} from '../metadata.ts';
+import { isNamespaceEnding } from '../namespace-ending.ts';
+import { OwnWrites } from '../own-writes.ts';
+import { availableIn, isAvailable, isFinished, isReady } from '../pods.ts';
+import { sameJson } from '../same-json.ts';
+import { claim } from './claim.ts';
 import { type History, StatefulSetHistory, templateOf } from './stateful-set-history.ts';
 import { planStatefulSet, type Replica, type StatefulSetGoal } from './stateful-set-plan.ts';
 

@@ -1,15 +1,15 @@
 /** Scheduler: binds each new pod to a node, or says in an event and a condition why it cannot. */
-import { ApiError } from '../client/client.ts';
-import { timeOf } from '../client/clock.ts';
-import { keyOf, type Node, type Pod } from '../kube/objects.ts';
-import { pathOf, RESOURCES } from '../kube/resources.ts';
-import { hasSelector } from '../kube/service-endpoints.ts';
-import { BY_NAMESPACE, BY_NODE, type Context, queueOf, recorderOf } from './context.ts';
-import { isDeleting, keyPartsOf, nameOf, namespaceOf, uidOf } from './metadata.ts';
-import { conditionOf, isFinished } from './pods.ts';
-import { sameJson } from './same-json.ts';
+import { ApiError } from '../../client/client.ts';
+import { timeOf } from '../../client/clock.ts';
+import { keyOf, type Node, type Pod } from '../../kube/objects.ts';
+import { pathOf, RESOURCES } from '../../kube/resources.ts';
+import { hasSelector } from '../../kube/service-endpoints.ts';
+import { BY_NAMESPACE, BY_NODE, type Context, queueOf, recorderOf } from '../context.ts';
+import { isDeleting, keyPartsOf, nameOf, namespaceOf, uidOf } from '../metadata.ts';
+import { conditionOf, isFinished } from '../pods.ts';
+import { sameJson } from '../same-json.ts';
+import { isSubset } from '../selector.ts';
 import { type Candidate, fitError, schedule } from './scheduling.ts';
-import { isSubset } from './selector.ts';
 
 const SCHEDULER = 'default-scheduler';
 /** After a binding that the server refused. */

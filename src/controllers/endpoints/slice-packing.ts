@@ -5,9 +5,9 @@
  * whose endpoints are all as wanted is not written. Endpoints stay in the slice they are in. New ones go first into slices that
  * are written anyway, then all together into the fullest slice that takes them, then into new slices (KEP-752).
  */
-import type { EndpointPort, EndpointSlice, SliceEndpoint } from '../kube/objects.ts';
-import type { PortGroup } from '../kube/service-endpoints.ts';
-import { canonicalJson, sameJson } from './same-json.ts';
+import type { EndpointPort, EndpointSlice, SliceEndpoint } from '../../kube/objects.ts';
+import type { PortGroup } from '../../kube/service-endpoints.ts';
+import { canonicalJson, sameJson } from '../same-json.ts';
 
 export const MAX_ENDPOINTS = 100;
 

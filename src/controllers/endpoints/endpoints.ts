@@ -1,14 +1,14 @@
 /** Endpoints: what EndpointSlices replaced and `kubectl get endpoints` still shows. */
-import { ApiError } from '../client/client.ts';
-import type { Endpoints, Service } from '../kube/objects.ts';
-import { RESOURCES } from '../kube/resources.ts';
-import { hasSelector, isHeadless } from '../kube/service-endpoints.ts';
-import { type Context, queueOf } from './context.ts';
+import { ApiError } from '../../client/client.ts';
+import type { Endpoints, Service } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { hasSelector, isHeadless } from '../../kube/service-endpoints.ts';
+import { type Context, queueOf } from '../context.ts';
+import { isDeleting, keyPartsOf, nameOf, namespaceOf, splitKey } from '../metadata.ts';
+import { OwnWrites } from '../own-writes.ts';
+import { sameJson } from '../same-json.ts';
 import { HEADLESS } from './endpoint-slice.ts';
 import { subsetsOf } from './endpoint-subsets.ts';
-import { isDeleting, keyPartsOf, nameOf, namespaceOf, splitKey } from './metadata.ts';
-import { OwnWrites } from './own-writes.ts';
-import { sameJson } from './same-json.ts';
 import { followServices, podsOf } from './service-pods.ts';
 
 export const MANAGED_BY_ENDPOINTS = 'endpoints.kubernetes.io/managed-by';
