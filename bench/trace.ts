@@ -7,7 +7,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { causeOf } from '../src/diagnose/cause-of.ts';
-import { matrices } from '../src/diagnose/matrix.ts';
+import { matrices } from '../src/diagnose/matrix/matrix.ts';
 import { walk } from '../src/trace/trace.ts';
 import { addressesOf, CLIENTS, clusterOf } from '../test/trace/cluster.ts';
 import { largeCluster } from './large-cluster.ts';

@@ -1,7 +1,7 @@
 import { answer } from '../diagnose/answer.ts';
 import { ladder } from '../diagnose/ladder.ts';
-import type { Matrix, MatrixCell, ObservedCell } from '../diagnose/matrix.ts';
-import { withStandIns } from '../diagnose/stand-ins.ts';
+import type { Matrix, MatrixCell, ObservedCell } from '../diagnose/matrix/matrix.ts';
+import { withStandIns } from '../diagnose/matrix/stand-ins.ts';
 import { Fault } from '../fault/fault.ts';
 import { Endpoint } from '../ip/ip.ts';
 import type { Inside } from '../lab/cage.ts';

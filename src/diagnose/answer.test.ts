@@ -10,10 +10,10 @@ import {
 import { answer, answerJson } from './answer.ts';
 import { causeOf } from './cause-of.ts';
 import { ladder } from './ladder.ts';
-import { matrices, matrixJson } from './matrix.ts';
-import { matrixTable } from './matrix-table.ts';
-import { mermaid } from './mermaid.ts';
+import { matrices, matrixJson } from './matrix/matrix.ts';
+import { matrixTable } from './matrix/table.ts';
 import { COLOURS, NO_COLOURS } from './palette.ts';
+import { mermaid } from './picture/mermaid.ts';
 import { type QuestionText, readQuestion } from './question.ts';
 
 function example(name: string, set: Record<string, string> = {}, more = ''): Cluster {

@@ -10,9 +10,9 @@ import {
 import { answer, answerJson } from './answer.ts';
 import { causeOf } from './cause-of.ts';
 import { ladder } from './ladder.ts';
-import { matrices, matrixJson } from './matrix.ts';
-import { matrixHtml } from './matrix-html.ts';
-import { matrixTable } from './matrix-table.ts';
+import { matrixHtml } from './matrix/html.ts';
+import { matrices, matrixJson } from './matrix/matrix.ts';
+import { matrixTable } from './matrix/table.ts';
 import { NO_COLOURS } from './palette.ts';
 import { readQuestion } from './question.ts';
 

@@ -8,7 +8,7 @@ import {
 } from '../world/from-objects/from-objects.ts';
 import { causeOf } from './cause-of.ts';
 import type { CauseCode } from './causes/registry.ts';
-import { matrices } from './matrix.ts';
+import { matrices } from './matrix/matrix.ts';
 
 /** What is said where no mechanism is recognised. */
 const GENERAL: readonly CauseCode[] = ['FL035', 'FL036', 'FL037', 'FL039', 'FL040', 'FL041'];

@@ -14,7 +14,7 @@ import { hostsOf } from '../world/world.ts';
 import { answer } from './answer.ts';
 import { groupsOf, groupText, questionText } from './answer-words.ts';
 import { causeOf } from './cause-of.ts';
-import { matrices } from './matrix.ts';
+import { matrices } from './matrix/matrix.ts';
 import { readQuestion } from './question.ts';
 
 const folder = new URL('testdata/', import.meta.url);

@@ -1,7 +1,7 @@
 import { causeOf } from '../../diagnose/cause-of.ts';
-import { type Matrix, type MatrixCell, matrices, matrixJson } from '../../diagnose/matrix.ts';
-import { matrixHtml } from '../../diagnose/matrix-html.ts';
-import { matrixTable } from '../../diagnose/matrix-table.ts';
+import { matrixHtml } from '../../diagnose/matrix/html.ts';
+import { type Matrix, type MatrixCell, matrices, matrixJson } from '../../diagnose/matrix/matrix.ts';
+import { matrixTable } from '../../diagnose/matrix/table.ts';
 import { Fault } from '../../fault/fault.ts';
 import type { Question } from '../../lab/prove/prove.ts';
 import type { Cluster } from '../../world/from-objects/from-objects.ts';

@@ -13,7 +13,7 @@ import { Addr } from '../../ip/ip.ts';
 import { type Cluster, clusterFrom, type Inventory } from '../../world/from-objects/from-objects.ts';
 import { type ClusterProfile, specOf } from '../../world/profile.ts';
 import { causeOf } from '../cause-of.ts';
-import { type Matrix, type MatrixCell, matrices } from '../matrix.ts';
+import { type Matrix, type MatrixCell, matrices } from '../matrix/matrix.ts';
 import { destinationOf } from './destination.ts';
 
 /** `worse`: reached before and not, or not always, after. `source`: reached on both sides, and pods see another address. */

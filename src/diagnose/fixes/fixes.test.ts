@@ -13,7 +13,7 @@ import {
 import { answer } from '../answer.ts';
 import { causeOf } from '../cause-of.ts';
 import type { CauseCode } from '../causes/registry.ts';
-import { matrices } from '../matrix.ts';
+import { matrices } from '../matrix/matrix.ts';
 import { NO_COLOURS } from '../palette.ts';
 import { readQuestion } from '../question.ts';
 import { mergePatch } from './apply.ts';

@@ -1,5 +1,5 @@
-import { Addr, Endpoint, portOf } from '../ip/ip.ts';
-import type { Cluster } from '../world/from-objects/from-objects.ts';
+import { Addr, Endpoint, portOf } from '../../ip/ip.ts';
+import type { Cluster } from '../../world/from-objects/from-objects.ts';
 import {
   type AnsweredOutcome,
   type AnswerVerdict,
@@ -7,11 +7,11 @@ import {
   type CauseNote,
   connect,
   verdictOf,
-} from './answer.ts';
-import type { Shape } from './matrix-shape.ts';
-import type { Client, Target } from './matrix-stage.ts';
+} from '../answer.ts';
 import type { MembersAlike } from './members-alike.ts';
 import type { Names } from './names.ts';
+import type { Shape } from './shape.ts';
+import type { Client, Target } from './stage.ts';
 
 /** What becomes of the connections of a cell; addresses in their order. */
 export interface CellAnswer {

@@ -1,13 +1,13 @@
-import { Addr, type Endpoint } from '../ip/ip.ts';
-import type { Service } from '../kube/objects.ts';
-import { isReady } from '../kube/pod-state.ts';
-import { selectsPod } from '../kube/service-endpoints.ts';
-import { isMember } from '../world/from-objects/balancing.ts';
-import type { Cluster, KnownNode } from '../world/from-objects/from-objects.ts';
-import type { Host, HostRole } from '../world/world.ts';
-import type { Client, Stage, Target } from './matrix-stage.ts';
+import { Addr, type Endpoint } from '../../ip/ip.ts';
+import type { Service } from '../../kube/objects.ts';
+import { isReady } from '../../kube/pod-state.ts';
+import { selectsPod } from '../../kube/service-endpoints.ts';
+import { isMember } from '../../world/from-objects/balancing.ts';
+import type { Cluster, KnownNode } from '../../world/from-objects/from-objects.ts';
+import type { Host, HostRole } from '../../world/world.ts';
 import { type MembersAlike, membersAlike } from './members-alike.ts';
 import { Names } from './names.ts';
+import type { Client, Stage, Target } from './stage.ts';
 
 /**
  * A Service and what surrounds it, with names for addresses and ports. Of two with the same key, exchanging what their names

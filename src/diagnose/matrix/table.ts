@@ -1,9 +1,9 @@
-import type { Cluster } from '../world/from-objects/from-objects.ts';
-import { assumptionsOfService } from './assumptions.ts';
+import type { Cluster } from '../../world/from-objects/from-objects.ts';
+import { assumptionsOfService } from '../assumptions.ts';
+import { type Palette, paintVerdict } from '../palette.ts';
+import { assumptionsText, nodesText, profileText } from '../profile-text.ts';
 import type { Matrix, MatrixCell } from './matrix.ts';
-import { addressOf, columnsOf, fromOf, nameOf, rowsOf, titleOf } from './matrix-rows.ts';
-import { type Palette, paintVerdict } from './palette.ts';
-import { assumptionsText, nodesText, profileText } from './profile-text.ts';
+import { addressOf, columnsOf, fromOf, nameOf, rowsOf, titleOf } from './rows.ts';
 import { clientText } from './stand-ins.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { type Addr, Prefix } from '../ip/ip.ts';
-import { withPods } from '../world/attachment.ts';
+import { type Addr, Prefix } from '../../ip/ip.ts';
+import { withPods } from '../../world/attachment.ts';
 import {
   addressesOf,
   inFamily,
@@ -7,11 +7,11 @@ import {
   type NodeFacts,
   type PodFacts,
   roomOf,
-} from '../world/facts.ts';
-import type { Cluster, KnownPod } from '../world/from-objects/from-objects.ts';
-import { rangesOf } from '../world/profile.ts';
-import { POD_BRIDGE } from '../world/wiring.ts';
-import { hostsOf } from '../world/world.ts';
+} from '../../world/facts.ts';
+import type { Cluster, KnownPod } from '../../world/from-objects/from-objects.ts';
+import { rangesOf } from '../../world/profile.ts';
+import { POD_BRIDGE } from '../../world/wiring.ts';
+import { hostsOf } from '../../world/world.ts';
 
 /** No Kubernetes namespace begins with a dash, so no pod of the cluster has it. */
 const NAMESPACE = '-client';

@@ -8,13 +8,13 @@ import {
   clusterFrom,
   inventoryOf,
   parseManifests,
-} from '../world/from-objects/from-objects.ts';
-import { answer } from './answer.ts';
-import { causeOf } from './cause-of.ts';
+} from '../../world/from-objects/from-objects.ts';
+import { answer } from '../answer.ts';
+import { causeOf } from '../cause-of.ts';
+import { matrixHtml } from '../matrix/html.ts';
+import { matrices } from '../matrix/matrix.ts';
+import { type QuestionText, readQuestion } from '../question.ts';
 import { escaped } from './markup.ts';
-import { matrices } from './matrix.ts';
-import { matrixHtml } from './matrix-html.ts';
-import { type QuestionText, readQuestion } from './question.ts';
 import { svg } from './svg.ts';
 
 function read(path: string, change: (text: string) => string = (text) => text): Cluster {
@@ -23,7 +23,7 @@ function read(path: string, change: (text: string) => string = (text) => text): 
   return clusterFrom(inventory, chooseProfile(inventory, {}));
 }
 
-const EXAMPLE = '../../examples/three-nodes.yaml';
+const EXAMPLE = '../../../examples/three-nodes.yaml';
 const draw = (cluster: Cluster, from: string, to: string, rest: Partial<QuestionText> = {}) =>
   svg(cluster, answer(cluster, readQuestion(cluster, { from, to, namespace: 'default', ...rest }), causeOf));
 
@@ -61,11 +61,11 @@ describe('an answer as a picture', () => {
   });
 
   it('is well-formed for the examples of causes, whatever stands in their rules', () => {
-    const examples = readdirSync(new URL('testdata/', import.meta.url)).filter((name) =>
+    const examples = readdirSync(new URL('../testdata/', import.meta.url)).filter((name) =>
       name.endsWith('.yaml'),
     );
     const drawn = examples.flatMap((name) => {
-      const cluster = read(`testdata/${name}`);
+      const cluster = read(`../testdata/${name}`);
       const cells = matrices(cluster, undefined, causeOf).flatMap((one) => one.cells);
       const cell = cells.find(({ cause, from }) => cause?.code === name.slice(0, 5) && !from.startsWith('-'));
       if (cell === undefined) return [];

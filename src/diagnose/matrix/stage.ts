@@ -1,9 +1,9 @@
-import { Addr, type Family, type Port, type Protocol, portOf } from '../ip/ip.ts';
-import type { Service, ServicePort } from '../kube/objects.ts';
-import type { NodeFacts } from '../world/facts.ts';
-import type { Cluster } from '../world/from-objects/from-objects.ts';
-import { familyText, isWithin } from '../world/profile.ts';
-import { hostsOf } from '../world/world.ts';
+import { Addr, type Family, type Port, type Protocol, portOf } from '../../ip/ip.ts';
+import type { Service, ServicePort } from '../../kube/objects.ts';
+import type { NodeFacts } from '../../world/facts.ts';
+import type { Cluster } from '../../world/from-objects/from-objects.ts';
+import { familyText, isWithin } from '../../world/profile.ts';
+import { hostsOf } from '../../world/world.ts';
 import { idlePodOn } from './stand-ins.ts';
 
 /** Clients by what makes a difference: whether their node runs an endpoint of the Service. */

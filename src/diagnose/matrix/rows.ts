@@ -1,4 +1,4 @@
-import type { Service } from '../kube/objects.ts';
+import type { Service } from '../../kube/objects.ts';
 import { CLIENT_CLASSES, type ClientClass, type Matrix, type MatrixCell } from './matrix.ts';
 
 /** A matrix as rows and columns, however it is drawn. */

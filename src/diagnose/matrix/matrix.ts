@@ -8,21 +8,21 @@
  * @example
  * matrices(cluster, ['default/web'], causeOf).map(({ cells }) => cells.map(({ client, target, verdict }) => [client, target, verdict]));
  */
-import { Endpoint, type Protocol } from '../ip/ip.ts';
-import type { Service } from '../kube/objects.ts';
-import { isHeadless } from '../kube/service-endpoints.ts';
-import { type Cluster, isDerived } from '../world/from-objects/from-objects.ts';
-import { specOf } from '../world/profile.ts';
-import { type AnswerVerdict, type CauseFinder, causeByReason } from './answer.ts';
-import { assumptionsOfService } from './assumptions.ts';
-import { Shapes } from './matrix-shape.ts';
-import { type Client, type ClientClass, clientsOf, stageOf, type Target, targetsOf } from './matrix-stage.ts';
-import { AnswersByShape, type CellAnswer } from './matrix-walks.ts';
-import { nodesOf } from './profile-text.ts';
-import { nothingNamed } from './question.ts';
+import { Endpoint, type Protocol } from '../../ip/ip.ts';
+import type { Service } from '../../kube/objects.ts';
+import { isHeadless } from '../../kube/service-endpoints.ts';
+import { type Cluster, isDerived } from '../../world/from-objects/from-objects.ts';
+import { specOf } from '../../world/profile.ts';
+import { type AnswerVerdict, type CauseFinder, causeByReason } from '../answer.ts';
+import { assumptionsOfService } from '../assumptions.ts';
+import { nodesOf } from '../profile-text.ts';
+import { nothingNamed } from '../question.ts';
+import { Shapes } from './shape.ts';
+import { type Client, type ClientClass, clientsOf, stageOf, type Target, targetsOf } from './stage.ts';
 import { withStandIns } from './stand-ins.ts';
+import { AnswersByShape, type CellAnswer } from './walks.ts';
 
-export { CLIENT_CLASSES, type ClientClass } from './matrix-stage.ts';
+export { CLIENT_CLASSES, type ClientClass } from './stage.ts';
 
 /** One client at one address. */
 export interface MatrixCell extends CellAnswer {

@@ -1,9 +1,13 @@
-import type { Cluster } from '../world/from-objects/from-objects.ts';
-import type { Answer } from './answer.ts';
-import { type Group, groupsOf, groupText, questionText, shareOf } from './answer-words.ts';
-import type { Fix } from './fixes/fix.ts';
+/**
+ * An answer as a picture: SVG by itself or in a page, and Mermaid's sequence diagram (mermaid.ts). way.ts has what there is
+ * to draw, without how. Names and rules come from people's files, so all text is escaped (markup.ts).
+ */
+import type { Cluster } from '../../world/from-objects/from-objects.ts';
+import type { Answer } from '../answer.ts';
+import { type Group, groupsOf, groupText, questionText, shareOf } from '../answer-words.ts';
+import type { Fix } from '../fixes/fix.ts';
+import { assumptionsText, nodesText, profileText } from '../profile-text.ts';
 import { escaped, wrapped } from './markup.ts';
-import { assumptionsText, nodesText, profileText } from './profile-text.ts';
 import { type Drawing, drawSequence, LINE } from './sequence.ts';
 
 const MARGIN = 24;

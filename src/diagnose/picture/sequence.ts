@@ -1,5 +1,5 @@
-import type { Outcome } from '../trace/trace.ts';
-import type { World } from '../world/world.ts';
+import type { Outcome } from '../../trace/trace.ts';
+import type { World } from '../../world/world.ts';
 import { escaped, wrapped } from './markup.ts';
 import { type Arrow, type Note, wayOf } from './way.ts';
 

@@ -1,16 +1,16 @@
-import { Endpoint } from '../ip/ip.ts';
-import type { Cluster } from '../world/from-objects/from-objects.ts';
-import { specOf } from '../world/profile.ts';
-import { answer } from './answer.ts';
-import { assumptionsOfService } from './assumptions.ts';
-import { causeOf } from './cause-of.ts';
-import { escaped } from './markup.ts';
+import { Endpoint } from '../../ip/ip.ts';
+import type { Cluster } from '../../world/from-objects/from-objects.ts';
+import { specOf } from '../../world/profile.ts';
+import { answer } from '../answer.ts';
+import { assumptionsOfService } from '../assumptions.ts';
+import { causeOf } from '../cause-of.ts';
+import { escaped } from '../picture/markup.ts';
+import { SVG_STYLE, svgInPage } from '../picture/svg.ts';
+import { assumptionsText, nodesText, profileText } from '../profile-text.ts';
 import type { Matrix, MatrixCell } from './matrix.ts';
-import { PAGE_SCRIPT, PAGE_STYLE } from './matrix-page.ts';
-import { addressOf, columnsOf, fromOf, nameOf, rowsOf, titleOf } from './matrix-rows.ts';
-import { assumptionsText, nodesText, profileText } from './profile-text.ts';
+import { PAGE_SCRIPT, PAGE_STYLE } from './page.ts';
+import { addressOf, columnsOf, fromOf, nameOf, rowsOf, titleOf } from './rows.ts';
 import { clientText, withStandIns } from './stand-ins.ts';
-import { SVG_STYLE, svgInPage } from './svg.ts';
 
 /** Beyond this many cells a page would be too large with a picture each; then a cell tells how to get it. */
 const MOST_PICTURES = 300;

@@ -1,5 +1,5 @@
-import type { Hop } from '../trace/trace.ts';
-import type { Answer } from './answer.ts';
+import type { Hop } from '../../trace/trace.ts';
+import type { Answer } from '../answer.ts';
 
 /** The most probable way as a Mermaid sequence diagram: a column a host, an arrow a link, a note a change. */
 export function mermaid({ outcomes }: Answer): string {

@@ -1,7 +1,7 @@
-import type { Addr, Endpoint } from '../ip/ip.ts';
-import type { Weigh } from '../trace/trace.ts';
-import type { NodeFacts } from '../world/facts.ts';
-import type { Cluster } from '../world/from-objects/from-objects.ts';
+import type { Addr, Endpoint } from '../../ip/ip.ts';
+import type { Weigh } from '../../trace/trace.ts';
+import type { NodeFacts } from '../../world/facts.ts';
+import type { Cluster } from '../../world/from-objects/from-objects.ts';
 
 /** The members of a balancer that one of them stands for. */
 export interface MembersAlike {

@@ -1,4 +1,4 @@
-import type { Change, Hop, Outcome, Step, StepKind, Verdict } from '../trace/trace.ts';
+import type { Change, Hop, Outcome, Step, StepKind, Verdict } from '../../trace/trace.ts';
 
 /** A packet goes from one host to another. */
 export interface Arrow {

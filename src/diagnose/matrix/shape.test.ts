@@ -1,14 +1,14 @@
 /** Reading cells off those of Services alike comes to what walking each of them does: in random Worlds, in every cell. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Mode, scenarios } from '../../test/prove/arbitrary.ts';
+import { type Mode, scenarios } from '../../../test/prove/arbitrary.ts';
 import {
   clusterOf,
   type Scenario,
   type ScenarioPod,
   type ScenarioService,
-} from '../../test/prove/scenario.ts';
-import { causeOf } from './cause-of.ts';
+} from '../../../test/prove/scenario.ts';
+import { causeOf } from '../cause-of.ts';
 import { matrices } from './matrix.ts';
 
 const rarely = fc.integer({ min: 0, max: 3 }).map((one) => one === 0);
