@@ -41,7 +41,7 @@ module.exports = {
     {
       name: 'pure-rooms-have-no-effects',
       severity: 'error',
-      from: { path: `^src/(${pure.join('|')})/`, pathNot: '\\.test\\.ts$' },
+      from: { path: `^src/(${pure.join('|')})/`, pathNot: '/test-[^/]*\\.ts$|\\.test\\.ts$' },
       to: { dependencyTypes: ['core'] },
     },
     {

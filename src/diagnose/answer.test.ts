@@ -1,12 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import {
-  type Cluster,
-  chooseProfile,
-  clusterFrom,
-  inventoryOf,
-  parseManifests,
-} from '../world/from-objects/from-objects.ts';
+import type { Cluster } from '../world/from-objects/from-objects.ts';
 import { answer, answerJson } from './answer.ts';
 import { causeOf } from './cause-of.ts';
 import { ladder } from './ladder.ts';
@@ -15,11 +8,10 @@ import { matrixTable } from './matrix/table.ts';
 import { COLOURS, NO_COLOURS } from './palette.ts';
 import { mermaid } from './picture/mermaid.ts';
 import { type QuestionText, readQuestion } from './question.ts';
+import { clusterOf, exampleText } from './test-examples.ts';
 
 function example(name: string, set: Record<string, string> = {}, more = ''): Cluster {
-  const text = readFileSync(new URL(`../../examples/${name}.yaml`, import.meta.url), 'utf8');
-  const inventory = inventoryOf(parseManifests(`${name}.yaml`, text + more), 'default');
-  return clusterFrom(inventory, chooseProfile(inventory, { set }));
+  return clusterOf(exampleText(name) + more, set);
 }
 
 const ask = (cluster: Cluster, from: string, to: string, rest: Partial<QuestionText> = {}) =>

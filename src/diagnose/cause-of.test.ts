@@ -1,49 +1,15 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Endpoint, Prefix } from '../ip/ip.ts';
 import { parseIptablesSave } from '../netfilter/netfilter.ts';
 import { walk } from '../trace/trace.ts';
-import {
-  type Cluster,
-  chooseProfile,
-  clusterFrom,
-  inventoryOf,
-  parseManifests,
-} from '../world/from-objects/from-objects.ts';
-import { type Host, hostsOf, MAIN_TABLE } from '../world/world.ts';
+import type { Cluster } from '../world/from-objects/from-objects.ts';
+import { type Host, MAIN_TABLE } from '../world/world.ts';
 import { causeOf } from './cause-of.ts';
 import { CAUSE_CODES, causeEntry } from './causes/registry.ts';
+import { type CauseExample, causeText, clusterOf, diagnosed, WALKED_EXAMPLES } from './test-examples.ts';
 
-const folder = new URL('testdata/', import.meta.url);
 /** Causes that objects alone cannot bring about: a test below makes the World for each. */
 const MADE_BY_HAND = ['FL034', 'FL037', 'FL039', 'FL040', 'FL041', 'FL044'];
-
-interface Example {
-  readonly code: string;
-  readonly from: string;
-  readonly to: string;
-  readonly verdict: string;
-  readonly text: string;
-}
-
-const examples: readonly Example[] = readdirSync(folder).flatMap((file) => {
-  const text = readFileSync(new URL(file, folder), 'utf8');
-  const [, from, to, verdict] = /^# why (\S+) (\S+)\n# expect (\w+)$/m.exec(text) ?? [];
-  if (from === undefined || to === undefined || verdict === undefined) return [];
-  // A cause may have further examples: FL001-udp.yaml.
-  return [{ code: file.slice(0, 'FL000'.length), from, to, verdict, text }];
-});
-
-function clusterOf({ code, text }: Example): Cluster {
-  const inventory = inventoryOf(parseManifests(`${code}.yaml`, text), 'default');
-  return clusterFrom(inventory, chooseProfile(inventory, {}));
-}
-
-function hostFor({ world }: Cluster, from: string): string {
-  if (from === 'vpc-host') return hostsOf(world, 'vpc-host')[0]?.name ?? from;
-  const [kind, name = ''] = from.split('/');
-  return kind === 'pod' ? `default/${name}` : kind === 'node' ? name : from;
-}
 
 /** A change to one host of a World. */
 type Amendment = (host: Host) => Host;
@@ -55,33 +21,17 @@ function amend(cluster: Cluster, name: string, amendment: Amendment): Cluster {
   return { ...cluster, world: { ...cluster.world, hosts } };
 }
 
-function diagnose(example: Example, cluster = clusterOf(example)) {
-  const [, end = '', udp] = /^(.+?)(\/udp)?$/.exec(example.to) ?? [];
-  const { addr, port } = Endpoint.parse(end);
-  const request = {
-    from: hostFor(cluster, example.from),
-    to: addr,
-    port,
-    protocol: udp === undefined ? 'TCP' : 'UDP',
-  } as const;
-  return walk(cluster.world, request).map((outcome) => ({
-    verdict: outcome.verdict,
-    code: causeOf(cluster, request, outcome)?.code,
-    reason: outcome.reason,
-  }));
-}
-
 /** Whichever pod it comes to. */
-function expectCause(example: Example): void {
-  const found = diagnose(example);
+function expectCause(example: CauseExample): void {
+  const found = diagnosed(example);
   expect(new Set(found.map(({ verdict }) => verdict))).toEqual(new Set([example.verdict]));
   expect(new Set(found.map(({ code }) => code))).toEqual(new Set([example.code]));
 }
 
 describe('the examples of causes', () => {
-  it.each(examples)('$code: $from to $to', (example) => expectCause(example));
+  it.each(WALKED_EXAMPLES)('$code: $from to $to', (example) => expectCause(example));
 
-  it.each(examples)('$code under other names and addresses', (example) => {
+  it.each(WALKED_EXAMPLES)('$code under other names and addresses', (example) => {
     const renamed = (text: string) =>
       text
         .replace(/\bn([1-3])\b/g, 'worker-$1.example')
@@ -100,42 +50,42 @@ describe('the examples of causes', () => {
   });
 
   it('FL017 holds for a PROXY header that is never written, and for no plain HTTP', () => {
-    const found = examples.find(({ code }) => code === 'FL017');
+    const found = WALKED_EXAMPLES.find(({ code }) => code === 'FL017');
     if (found === undefined) throw new TypeError('there is no example of FL017');
     const ends = /"[^"]*-protocol-port": "https:443"/;
     const header = '"service.beta.kubernetes.io/alibaba-cloud-loadbalancer-proxy-protocol": "on"';
     const proxied = { ...found, text: found.text.replace(ends, header) };
-    expect(diagnose(proxied)).toMatchObject([{ verdict: 'reached', code: 'FL017' }]);
+    expect(diagnosed(proxied)).toMatchObject([{ verdict: 'reached', code: 'FL017' }]);
     const plain = { ...found, text: found.text.replace('https:443', 'http:443') };
-    expect(diagnose(plain)).toMatchObject([{ verdict: 'reached', code: undefined }]);
+    expect(diagnosed(plain)).toMatchObject([{ verdict: 'reached', code: undefined }]);
   });
 
   it('FL020 holds at a balancer that has no backend, too', () => {
-    const found = examples.find(({ code }) => code === 'FL009');
+    const found = WALKED_EXAMPLES.find(({ code }) => code === 'FL009');
     if (found === undefined) throw new TypeError('there is no example of FL009');
     const text = found.text.replace(/status: "True"/, 'status: "False"');
-    expect(diagnose({ ...found, text, from: 'vpc-host' })).toMatchObject([{ code: 'FL020' }]);
+    expect(diagnosed({ ...found, text, from: 'vpc-host' })).toMatchObject([{ code: 'FL020' }]);
   });
 
   it('there is one for every cause that a connection shows', () => {
     const shown = CAUSE_CODES.filter((code) => causeEntry(code).shownBy === 'connection');
-    const there = new Set([...examples.map(({ code }) => code), ...MADE_BY_HAND]);
+    const there = new Set([...WALKED_EXAMPLES.map(({ code }) => code), ...MADE_BY_HAND]);
     expect([...there].sort()).toEqual([...shown].sort());
   });
 });
 
 describe('causes beside Services', () => {
   /** Reached, unless something is amiss. */
-  const working = (to: string): Example => {
-    const text = readFileSync(new URL('FL024.yaml', folder), 'utf8');
-    return { code: 'FL024', from: 'pod/far', to, verdict: 'reached', text };
+  const working = (to: string): CauseExample => {
+    const text = causeText('FL024');
+    return { code: 'FL024', name: 'FL024', from: 'pod/far', to, verdict: 'reached', text };
   };
   const toPod = working('10.0.1.10:80');
   const toService = working('10.247.0.10:80');
 
   it('the connections are fine as they are', () => {
     for (const example of [toPod, toService]) {
-      expect(diagnose(example)).toMatchObject([{ verdict: 'reached', code: undefined }]);
+      expect(diagnosed(example)).toMatchObject([{ verdict: 'reached', code: undefined }]);
     }
   });
 
@@ -151,17 +101,17 @@ describe('causes beside Services', () => {
     const drop = withRules(
       '*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp -m tcp --dport 80 -j DROP\nCOMMIT\n',
     );
-    expect(diagnose(toService, amend(clusterOf(toService), 'n1', drop))).toMatchObject([
+    expect(diagnosed(toService, amend(clusterOf(toService.text), 'n1', drop))).toMatchObject([
       { verdict: 'timeout', code: 'FL034', reason: 'droppedByRule' },
     ]);
   });
 
   it('FL044: a node that was read has no rule for the Service, or an old one', () => {
-    const compiled = clusterOf(toService);
+    const compiled = clusterOf(toService.text);
     const read = (save: string) => {
       const filter = withRules(save);
       const amended = amend(compiled, 'n2', (host) => ({ ...filter(host), readFrom: 'nodes/n2' }));
-      return diagnose(toService, { ...amended, compiled: compiled.world });
+      return diagnosed(toService, { ...amended, compiled: compiled.world });
     };
     expect(read('')).toMatchObject([{ verdict: 'timeout', code: 'FL044' }]);
     const old = '-A PREROUTING -d 10.247.0.10/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination';
@@ -177,13 +127,13 @@ describe('causes beside Services', () => {
     const odd = withRules(
       '*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -m u32 --u32 "6&0xFF=6" -j DROP\nCOMMIT\n',
     );
-    expect(diagnose(toService, amend(clusterOf(toService), 'n1', odd))).toMatchObject([
+    expect(diagnosed(toService, amend(clusterOf(toService.text), 'n1', odd))).toMatchObject([
       { verdict: 'unknown', code: 'FL040' },
     ]);
   });
 
   it('FL040: what forwards Services in the place of kube-proxy is named, and stops nothing else', () => {
-    const replaced = (example: Example) => ({
+    const replaced = (example: CauseExample) => ({
       ...example,
       text: example.text.replace('proxyMode:', 'serviceProxy: Cilium\n  proxyMode:'),
     });
@@ -195,16 +145,16 @@ describe('causes beside Services', () => {
       port,
       protocol: 'TCP',
     } as const;
-    const cluster = clusterOf(asked);
+    const cluster = clusterOf(asked.text);
     const [outcome] = walk(cluster.world, request);
     expect(outcome?.verdict).toBe('unknown');
     expect(outcome && causeOf(cluster, request, outcome)).toMatchObject({
       code: 'FL040',
       because: expect.stringContaining('Cilium'),
     });
-    expect(diagnose(replaced(toPod))).toMatchObject([{ verdict: 'reached' }]);
+    expect(diagnosed(replaced(toPod))).toMatchObject([{ verdict: 'reached' }]);
     const toNodePort = replaced({ ...toService, to: '192.168.0.11:30080', from: 'vpc-host' });
-    expect(diagnose(toNodePort)).toMatchObject([{ verdict: 'unknown', code: 'FL040' }]);
+    expect(diagnosed(toNodePort)).toMatchObject([{ verdict: 'unknown', code: 'FL040' }]);
   });
 
   it('FL037: the way back leads elsewhere', () => {
@@ -212,7 +162,7 @@ describe('causes beside Services', () => {
       ...host,
       routes: [...host.routes, { kind: 'blackhole', to: Prefix.parse('10.0.2.0/24'), table: MAIN_TABLE }],
     });
-    expect(diagnose(toPod, amend(clusterOf(toPod), 'n1', elsewhere))).toMatchObject([
+    expect(diagnosed(toPod, amend(clusterOf(toPod.text), 'n1', elsewhere))).toMatchObject([
       { verdict: 'timeout', code: 'FL037', reason: 'reversePathFilter' },
     ]);
   });
@@ -220,7 +170,7 @@ describe('causes beside Services', () => {
   /** n3 sends on what comes to its port 9999, and leaves the source as it is. */
   const forwarder = { ...toPod, from: 'vpc-host', to: '192.168.0.13:9999' };
   const forwarding = amend(
-    clusterOf(forwarder),
+    clusterOf(forwarder.text),
     'n3',
     withRules(
       '*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 9999 -j DNAT --to-destination 10.0.1.10:80\nCOMMIT\n',
@@ -228,7 +178,7 @@ describe('causes beside Services', () => {
   );
 
   it('FL041: a node forwards for a machine, in a VPC that checks sources', () => {
-    expect(diagnose(forwarder, forwarding)).toMatchObject([
+    expect(diagnosed(forwarder, forwarding)).toMatchObject([
       { verdict: 'timeout', code: 'FL041', reason: 'sourceCheck' },
     ]);
   });
@@ -238,7 +188,7 @@ describe('causes beside Services', () => {
       ...host,
       policies: host.policies.filter(({ kind }) => kind !== 'source-check'),
     }));
-    expect(diagnose(forwarder, unchecked)).toMatchObject([
+    expect(diagnosed(forwarder, unchecked)).toMatchObject([
       { verdict: 'timeout', code: 'FL039', reason: 'replyNotTranslated' },
     ]);
   });

@@ -1,14 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import {
-  chooseProfile,
-  clusterFrom,
-  inventoryOf,
-  parseManifests,
-} from '../world/from-objects/from-objects.ts';
 import { causeOf } from './cause-of.ts';
 import type { CauseCode } from './causes/registry.ts';
 import { matrices } from './matrix/matrix.ts';
+import { causeText, clusterOf } from './test-examples.ts';
 
 /** What is said where no mechanism is recognised. */
 const GENERAL: readonly CauseCode[] = ['FL035', 'FL036', 'FL037', 'FL039', 'FL040', 'FL041'];
@@ -30,14 +24,13 @@ const settings = CLOUDS.flatMap((cloud) =>
 );
 
 describe('a Service behind a balancer, under every setting', () => {
-  const text = readFileSync(new URL('testdata/FL008.yaml', import.meta.url), 'utf8');
+  const text = causeText('FL008');
 
   it.each(settings)(
     '$set.cloud $set.network $set.proxyMode $policy: each failure inside has its mechanism',
     (at) => {
       const changed = text.replace('externalTrafficPolicy: Local', `externalTrafficPolicy: ${at.policy}`);
-      const inventory = inventoryOf(parseManifests('cluster.yaml', changed), 'default');
-      const cluster = clusterFrom(inventory, chooseProfile(inventory, { set: at.set }));
+      const cluster = clusterOf(changed, at.set);
       const cells = matrices(cluster, undefined, causeOf).flatMap((matrix) => matrix.cells);
       const failing = cells.filter(({ node, verdict }) => node !== undefined && verdict !== 'reached');
       const told = failing.map(({ client, target, cause }) => ({ client, target, code: cause?.code }));

@@ -2,14 +2,9 @@
 import { expect, it } from 'vitest';
 import { Addr, portOf } from '../ip/ip.ts';
 import { walk } from '../trace/trace.ts';
-import {
-  type Cluster,
-  chooseProfile,
-  clusterFrom,
-  inventoryOf,
-  parseManifests,
-} from '../world/from-objects/from-objects.ts';
+import type { Cluster } from '../world/from-objects/from-objects.ts';
 import { rangesOf } from '../world/profile.ts';
+import { clusterOf } from './test-examples.ts';
 
 const node = (at: number, more = '') => `
 apiVersion: v1
@@ -46,32 +41,29 @@ metadata: {name: ecs}
 spec: {addresses: [{type: private, address: 192.168.3.3}, {type: private, address: "2001:db8:1::33"}]}
 `;
 
-function clusterOf(set: Record<string, string> = {}): Cluster {
-  const inventory = inventoryOf(parseManifests('cluster.yaml', YAML), 'default');
-  return clusterFrom(inventory, chooseProfile(inventory, { set }));
-}
+const dual = (set: Record<string, string> = {}) => clusterOf(YAML, set);
 const ask = ({ world }: Cluster, from: string, to: string, port: number) =>
   walk(world, { from, to: Addr.parse(to), port: portOf(port), protocol: 'TCP' }).map(
     ({ verdict, sourceSeen }) => `${verdict} ${sourceSeen ?? ''}`.trim(),
   );
 
 it('the ranges hold what is there, of the families that nodes and pods have', () => {
-  const { profile } = clusterOf();
+  const { profile } = dual();
   expect(rangesOf(profile).map(({ vpcCIDR, podCIDR }) => `${vpcCIDR} ${podCIDR}`)).toEqual([
     '192.168.0.0/16 172.16.0.0/16',
     '2001:db8:1::/48 fd00:172:16::/48',
   ]);
-  expect(rangesOf(clusterOf({ ipFamilies: 'IPv6' }).profile)).toHaveLength(1);
+  expect(rangesOf(dual({ ipFamilies: 'IPv6' }).profile)).toHaveLength(1);
 });
 
 it('a pod listens where Services send, in either family and however its address is written', () => {
-  const cluster = clusterOf();
+  const cluster = dual();
   expect(ask(cluster, 'n2', 'fd00:172:16:1::a', 8080)).toEqual(['reached fd00:172:16:2::1']);
   expect(ask(cluster, 'n2', '172.16.1.10', 8080)).toEqual(['reached 172.16.2.1']);
 });
 
 it('a balancer sends to the nodes by the family it was dialled in', () => {
-  const cluster = clusterOf();
+  const cluster = dual();
   const [balancer] = cluster.balancers;
   expect([balancer?.address.text, balancer?.dual?.address.text]).toEqual(['192.168.5.5', '2001:db8:1::55']);
   const members = balancer?.listeners.flatMap((listener) => listener.members.map(({ text }) => text));
@@ -87,17 +79,17 @@ it('a balancer sends to the nodes by the family it was dialled in', () => {
 });
 
 it('the second clusterIP is assumed where the policy wants one', () => {
-  const { services, problems } = clusterOf();
+  const { services, problems } = dual();
   const spec = services.get('default/web')?.spec;
   expect(spec?.ipFamilies).toEqual(['IPv4', 'IPv6']);
   expect(problems.map(({ message }) => message)).toContainEqual(
     expect.stringContaining("service 'default/web' has no clusterIP of IPv6"),
   );
-  expect(ask(clusterOf(), 'n2', spec?.clusterIPs?.[1] ?? '', 80)).toHaveLength(1);
+  expect(ask(dual(), 'n2', spec?.clusterIPs?.[1] ?? '', 80)).toHaveLength(1);
 });
 
 it('an address that is external as it is, is reached from outside; one that is not, is not', () => {
-  const cluster = clusterOf();
+  const cluster = dual();
   expect(ask(cluster, 'external', '2001:db8:1::11', 30080)[0]).toMatch(/^reached/);
   expect(ask(cluster, 'external', '2001:db8:1::12', 30080)).toEqual(['timeout']);
 });

@@ -1,23 +1,11 @@
 /** The causes do not depend on the IP family: every example in IPv6, and what becomes of a Service of two families. */
-import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { Endpoint } from '../ip/ip.ts';
-import { walk } from '../trace/trace.ts';
-import {
-  type Cluster,
-  chooseProfile,
-  clusterFrom,
-  inventoryOf,
-  parseManifests,
-} from '../world/from-objects/from-objects.ts';
-import { hostsOf } from '../world/world.ts';
 import { answer } from './answer.ts';
 import { groupsOf, groupText, questionText } from './answer-words.ts';
 import { causeOf } from './cause-of.ts';
 import { matrices } from './matrix/matrix.ts';
 import { readQuestion } from './question.ts';
-
-const folder = new URL('testdata/', import.meta.url);
+import { type CauseExample, causeText, clusterOf, diagnosed, WALKED_EXAMPLES } from './test-examples.ts';
 
 const inSix = (text: string): string =>
   text.replace(/"?\b(\d+)\.(\d+)\.(\d+)\.(\d+)(?:\/(\d+)|:(\d+))?"?/g, (_, a, b, c, d, length, port) => {
@@ -31,48 +19,13 @@ const inSix = (text: string): string =>
 const lengthInSix = (length: number): number =>
   length <= 16 ? 3 * length : length <= 24 ? 40 + length : 96 + length;
 
-interface Example {
-  readonly code: string;
-  readonly from: string;
-  readonly to: string;
-  readonly verdict: string;
-  readonly text: string;
-}
-
-const examples: readonly Example[] = readdirSync(folder).flatMap((file) => {
-  const text = readFileSync(new URL(file, folder), 'utf8');
-  const [, from, to, verdict] = /^# why (\S+) (\S+)\n# expect (\w+)$/m.exec(text) ?? [];
-  if (from === undefined || to === undefined || verdict === undefined) return [];
-  return [{ code: file.replace(/\.yaml$/, ''), from, to, verdict, text }];
-});
-
-function clusterOf(text: string): Cluster {
-  const inventory = inventoryOf(parseManifests('cluster.yaml', text), 'default');
-  return clusterFrom(inventory, chooseProfile(inventory, {}));
-}
-
-function diagnose(example: Example) {
-  const cluster = clusterOf(example.text);
-  const [, end = '', udp] = /^(.+?)(\/udp)?$/.exec(example.to) ?? [];
-  const { addr, port } = Endpoint.parse(end);
-  const protocol = udp === undefined ? 'TCP' : 'UDP';
-  const [kind, name = ''] = example.from.split('/');
-  const host = kind === 'vpc-host' ? hostsOf(cluster.world, 'vpc-host')[0]?.name : name;
-  const from = kind === 'pod' ? `default/${name}` : (host ?? '') || example.from;
-  const request = { from, to: addr, port, protocol } as const;
-  return walk(cluster.world, request).map((outcome) => ({
-    verdict: outcome.verdict,
-    code: causeOf(cluster, request, outcome)?.code,
-  }));
-}
-
-it.each(examples.filter(({ code }) => code !== 'FL045'))('$code in IPv6', (example) => {
+it.each(WALKED_EXAMPLES.filter(({ code }) => code !== 'FL045'))('$name in IPv6', (example) => {
   const six = { ...example, text: inSix(example.text), to: inSix(example.to) };
-  const expected = diagnose(example);
-  expect(diagnose(six)).toEqual(expected);
+  const told = (one: CauseExample) => diagnosed(one).map(({ verdict, code }) => ({ verdict, code }));
+  expect(told(six)).toEqual(told(example));
 });
 
-const dual = () => clusterOf(readFileSync(new URL('FL045.yaml', folder), 'utf8'));
+const dual = () => clusterOf(causeText('FL045'));
 const targetOf = (from: string, to: string, more: object = {}) =>
   readQuestion(dual(), { from, to, namespace: 'default', ...more }).target.addresses.map(({ text }) => text);
 

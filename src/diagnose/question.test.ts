@@ -1,12 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import {
-  chooseProfile,
-  clusterFrom,
-  inventoryOf,
-  parseManifests,
-} from '../world/from-objects/from-objects.ts';
 import { type QuestionText, readQuestion } from './question.ts';
+import { clusterOf, exampleText } from './test-examples.ts';
 
 const MORE = `
 ---
@@ -35,9 +29,7 @@ spec: {nodeName: n1, containers: [{name: c}]}
 status: {phase: Running}
 `;
 
-const text = readFileSync(new URL('../../examples/three-nodes.yaml', import.meta.url), 'utf8');
-const inventory = inventoryOf(parseManifests('x.yaml', `${text}${MORE}`), 'default');
-const cluster = clusterFrom(inventory, chooseProfile(inventory, {}));
+const cluster = clusterOf(`${exampleText('three-nodes')}${MORE}`);
 
 const ask = (from: string, to: string, rest: Partial<QuestionText> = {}) =>
   readQuestion(cluster, { from, to, namespace: 'default', ...rest });

@@ -1,21 +1,14 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import {
-  chooseProfile,
-  clusterFrom,
-  inventoryOf,
-  parseManifests,
-} from '../../world/from-objects/from-objects.ts';
 import { rangesOf, specOf } from '../../world/profile.ts';
 import type { CauseCode } from '../causes/registry.ts';
 import { NO_COLOURS } from '../palette.ts';
+import { causeText, readCluster } from '../test-examples.ts';
 import { type Diff, diffJson, diffOf } from './diff.ts';
 import { diffText } from './text.ts';
 
 function diffFor(example: CauseCode, to: Readonly<Record<string, string>>): Diff {
-  const text = readFileSync(new URL(`../testdata/${example}.yaml`, import.meta.url), 'utf8');
-  const inventory = inventoryOf(parseManifests(`${example}.yaml`, text), 'default');
-  return diffOf(clusterFrom(inventory, chooseProfile(inventory, {})), inventory, to);
+  const { cluster, inventory } = readCluster(causeText(example));
+  return diffOf(cluster, inventory, to);
 }
 
 const linesOf = ({ cells }: Diff) =>

@@ -1,33 +1,26 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Endpoint } from '../../ip/ip.ts';
 import type { EndpointSlice } from '../../kube/objects.ts';
 import { MANAGED_BY, SLICE_CONTROLLER } from '../../kube/service-endpoints.ts';
-import {
-  type Cluster,
-  chooseProfile,
-  clusterFrom,
-  inventoryOf,
-  parseManifests,
-} from '../../world/from-objects/from-objects.ts';
+import { type Cluster, clusterFrom } from '../../world/from-objects/from-objects.ts';
 import { answer } from '../answer.ts';
 import { causeOf } from '../cause-of.ts';
 import type { CauseCode } from '../causes/registry.ts';
 import { matrices } from '../matrix/matrix.ts';
 import { NO_COLOURS } from '../palette.ts';
 import { readQuestion } from '../question.ts';
+import { causeText, readCluster, whyOf } from '../test-examples.ts';
 import { mergePatch } from './apply.ts';
 import { fixesFor } from './fixes.ts';
 import { fixesText } from './text.ts';
 
 /** @param isListed with the slices that a cluster shows, made by its controller */
 function fixesOf(code: CauseCode, isListed = false) {
-  const text = readFileSync(new URL(`../testdata/${code}.yaml`, import.meta.url), 'utf8');
-  const [, from = '', to = ''] = /^# why (\S+) (\S+)$/m.exec(text) ?? [];
-  const written = inventoryOf(parseManifests(`${code}.yaml`, text), 'default');
-  const profile = chooseProfile(written, {});
-  const inventory = isListed ? { ...written, slices: listed(clusterFrom(written, profile)) } : written;
-  const cluster = clusterFrom(inventory, profile);
+  const text = causeText(code);
+  const { from, to } = whyOf(text);
+  const written = readCluster(text);
+  const inventory = isListed ? { ...written.inventory, slices: listed(written.cluster) } : written.inventory;
+  const cluster = clusterFrom(inventory, written.cluster.profile);
   const [asked] = answer(
     cluster,
     readQuestion(cluster, { from, to, namespace: 'default' }),
@@ -98,11 +91,7 @@ const OFFERED: readonly (readonly [CauseCode, readonly string[]])[] = [
 ];
 
 /** A LoadBalancer Service of CCE with policy Local, under other settings. */
-function clusterOf(set: Readonly<Record<string, string>>) {
-  const text = readFileSync(new URL('../testdata/FL008.yaml', import.meta.url), 'utf8');
-  const inventory = inventoryOf(parseManifests('FL008.yaml', text), 'default');
-  return { inventory, cluster: clusterFrom(inventory, chooseProfile(inventory, { set })) };
-}
+const behindBalancer = (set: Readonly<Record<string, string>>) => readCluster(causeText('FL008'), set);
 
 const SETTINGS = ['tunnel', 'vpc'].flatMap((network) => [
   { network, proxyMode: 'iptables' },
@@ -113,7 +102,7 @@ const SETTINGS = ['tunnel', 'vpc'].flatMap((network) => [
 
 describe('fixes', () => {
   it.each(SETTINGS)('offers every client inside something that reaches: %j', (set) => {
-    const { cluster, inventory } = clusterOf(set);
+    const { cluster, inventory } = behindBalancer(set);
     const failing = matrices(cluster, undefined, causeOf)
       .flatMap(({ cells }) => cells)
       // Clients that are no object of the cluster cannot be moved or told about.
@@ -172,7 +161,7 @@ describe('fixes', () => {
 });
 
 describe('where pods are made by a workload', () => {
-  const text = readFileSync(new URL('../testdata/FL001.yaml', import.meta.url), 'utf8');
+  const text = causeText('FL001');
   const deployment = (name: string, replicas: number) => `
 ---
 apiVersion: apps/v1
@@ -185,13 +174,12 @@ spec:
 `;
 
   function placementOf(written: string, from: string, to: string) {
-    const inventory = inventoryOf(parseManifests('x.yaml', written), 'default');
-    const cluster = clusterFrom(inventory, chooseProfile(inventory, {}));
+    const { cluster, inventory } = readCluster(written);
     const [asked] = answer(cluster, readQuestion(cluster, { from, to, namespace: 'default' })).outcomes;
     const fixes = asked === undefined ? [] : fixesFor(cluster, inventory, asked.request);
     return fixes.filter(({ title }) => /replicas|spread|run a pod|off the nodes/.test(title));
   }
-  const [, from = '', to = ''] = /^# why (\S+) (\S+)$/m.exec(text) ?? [];
+  const { from, to } = whyOf(text);
 
   it('its template and replicas are patched, and the whole is walked as the scheduler would place it', () => {
     expect(placementOf(`${text}${deployment('web', 1)}`, from, to)).toMatchObject([
@@ -261,8 +249,8 @@ status: {phase: Running, podIP: 10.0.1.2${at}, conditions: [{type: Ready, status
   });
 
   it('a pod of a ReplicaSet is known by its owner references, a client kept away by its template', () => {
-    const loop = readFileSync(new URL('../testdata/FL009.yaml', import.meta.url), 'utf8');
-    const [, client = '', balancer = ''] = /^# why (\S+) (\S+)$/m.exec(loop) ?? [];
+    const loop = causeText('FL009');
+    const { from: client, to: balancer } = whyOf(loop);
     const owned = loop.replace(
       'metadata: {name: near, namespace: default, labels: {app: client}}',
       'metadata: {name: near, namespace: default, labels: {app: client, pod-template-hash: 5d8f}, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: asker-5d8f, uid: u, controller: true}]}',
@@ -279,8 +267,8 @@ status: {phase: Running, podIP: 10.0.1.2${at}, conditions: [{type: Ready, status
   });
 
   it('a client of a DaemonSet is left where it is', () => {
-    const loop = readFileSync(new URL('../testdata/FL009.yaml', import.meta.url), 'utf8');
-    const [, client = '', balancer = ''] = /^# why (\S+) (\S+)$/m.exec(loop) ?? [];
+    const loop = causeText('FL009');
+    const { from: client, to: balancer } = whyOf(loop);
     const owned = loop.replace(
       'metadata: {name: near, namespace: default, labels: {app: client}}',
       'metadata: {name: near, namespace: default, labels: {app: client}, ownerReferences: [{apiVersion: apps/v1, kind: DaemonSet, name: agent, uid: u, controller: true}]}',

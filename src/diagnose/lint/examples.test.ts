@@ -1,22 +1,18 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type Manifest, parseManifests } from '../../world/from-objects/manifests.ts';
 import { parseProfile } from '../../world/profile.ts';
 import { CAUSE_CODES, causeEntry, isCauseCode } from '../causes/registry.ts';
+import { CAUSE_FILES } from '../test-examples.ts';
 import { lint } from './lint.ts';
-
-const folder = new URL('../testdata/', import.meta.url);
 
 const profileIn = (manifests: readonly Manifest[]) => {
   const found = manifests.find(({ value }) => value.kind === 'ClusterProfile');
   return found === undefined ? undefined : parseProfile(found.value);
 };
 
-const examples = readdirSync(folder).map((file) => {
-  const code = file.slice(0, 'FL000'.length);
-  if (!isCauseCode(code)) throw new TypeError(`${file} is named after no cause`);
-  const text = readFileSync(new URL(file, folder), 'utf8');
-  const manifests = parseManifests(file, text);
+const examples = CAUSE_FILES.map(({ code, name, text }) => {
+  if (!isCauseCode(code)) throw new TypeError(`${name} is named after no cause`);
+  const manifests = parseManifests(`${name}.yaml`, text);
   const severity = /^# lint\n# expect (\w+)$/m.exec(text)?.[1];
   return { code, severity, findings: lint(manifests, profileIn(manifests)) };
 });

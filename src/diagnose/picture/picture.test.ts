@@ -1,29 +1,17 @@
 /** Pictures and pages of answers: what stands in them, and that other programs can read them. */
-import { readdirSync, readFileSync } from 'node:fs';
 import { DOMParser } from '@xmldom/xmldom';
 import { describe, expect, it } from 'vitest';
-import {
-  type Cluster,
-  chooseProfile,
-  clusterFrom,
-  inventoryOf,
-  parseManifests,
-} from '../../world/from-objects/from-objects.ts';
+import type { Cluster } from '../../world/from-objects/from-objects.ts';
 import { answer } from '../answer.ts';
 import { causeOf } from '../cause-of.ts';
 import { matrixHtml } from '../matrix/html.ts';
 import { matrices } from '../matrix/matrix.ts';
 import { type QuestionText, readQuestion } from '../question.ts';
+import { CAUSE_FILES, clusterOf, exampleText } from '../test-examples.ts';
 import { escaped } from './markup.ts';
 import { svg } from './svg.ts';
 
-function read(path: string, change: (text: string) => string = (text) => text): Cluster {
-  const text = change(readFileSync(new URL(path, import.meta.url), 'utf8'));
-  const inventory = inventoryOf(parseManifests(path, text), 'default');
-  return clusterFrom(inventory, chooseProfile(inventory, {}));
-}
-
-const EXAMPLE = '../../../examples/three-nodes.yaml';
+const EXAMPLE = exampleText('three-nodes');
 const draw = (cluster: Cluster, from: string, to: string, rest: Partial<QuestionText> = {}) =>
   svg(cluster, answer(cluster, readQuestion(cluster, { from, to, namespace: 'default', ...rest }), causeOf));
 
@@ -40,7 +28,7 @@ const textsOf = (xml: string): string[] =>
 
 describe('an answer as a picture', () => {
   it('has a lane a host, what changes, the rule that did it, and the cause', () => {
-    const texts = textsOf(draw(read(EXAMPLE), 'pod/near', 'svc/nginx', { at: 'loadBalancer' }));
+    const texts = textsOf(draw(clusterOf(EXAMPLE), 'pod/near', 'svc/nginx', { at: 'loadBalancer' }));
     expect(texts.slice(0, 2)).toEqual([
       'timeout',
       'pod/default/near → svc/default/nginx at its load balancer (192.168.0.100:80/TCP)',
@@ -61,13 +49,10 @@ describe('an answer as a picture', () => {
   });
 
   it('is well-formed for the examples of causes, whatever stands in their rules', () => {
-    const examples = readdirSync(new URL('../testdata/', import.meta.url)).filter((name) =>
-      name.endsWith('.yaml'),
-    );
-    const drawn = examples.flatMap((name) => {
-      const cluster = read(`../testdata/${name}`);
+    const drawn = CAUSE_FILES.flatMap(({ code, name, text }) => {
+      const cluster = clusterOf(text);
       const cells = matrices(cluster, undefined, causeOf).flatMap((one) => one.cells);
-      const cell = cells.find(({ cause, from }) => cause?.code === name.slice(0, 5) && !from.startsWith('-'));
+      const cell = cells.find(({ cause, from }) => cause?.code === code && !from.startsWith('-'));
       if (cell === undefined) return [];
       expect(textsOf(draw(cluster, `host/${cell.from}`, `${cell.address}/${cell.protocol}`))[0]).toBe(
         cell.verdict,
@@ -79,7 +64,7 @@ describe('an answer as a picture', () => {
 });
 
 describe('matrices as a page', () => {
-  const cluster = read(EXAMPLE);
+  const cluster = clusterOf(EXAMPLE);
   const html = matrixHtml(cluster, matrices(cluster, undefined, causeOf));
 
   it('has a cell a button that opens its cause and its way, and needs nothing from elsewhere', () => {
@@ -94,7 +79,7 @@ describe('matrices as a page', () => {
 
   it('prints the profile and what was taken for granted', () => {
     expect(html).toContain('<th scope="row">proxyMode</th><td>iptables</td>');
-    const silent = read(EXAMPLE, (text) => text.replace(/, conditions: \[.*?\]/g, ''));
+    const silent = clusterOf(EXAMPLE.replace(/, conditions: \[.*?\]/g, ''));
     expect(matrixHtml(silent, matrices(silent, undefined, causeOf))).toContain(
       silent.problems[0]?.message.replaceAll("'", '&#39;') ?? 'nothing',
     );
