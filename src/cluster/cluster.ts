@@ -62,7 +62,8 @@ export interface Cluster {
 
 export const CLUSTER_DOMAIN = 'cluster.local';
 const API_PORT = 5444;
-const READY_BOUND_MS = 30_000;
+/** In a machine whose processor is translated the API server takes half a minute to start. */
+const READY_BOUND_MS = 120_000;
 
 /** What the network, the pods and the proxy are made with; `fairlead up` looks for all of it first. */
 const TOOLS = [

@@ -28,6 +28,8 @@ export interface DaemonSpec {
 
 /** First and longest pause before a daemon that ended is started again, in milliseconds. */
 const RESTART_PAUSE = { first: 100, longest: 5_000 };
+/** Ends so often before it serves: it is not worth waiting for. */
+const FALSE_STARTS = 4;
 
 /**
  * One daemon and its restarts: a process of ours at a place in the cage, started again whenever it ends before
@@ -39,7 +41,9 @@ export class Daemon {
   readonly #log: Log;
   readonly #stopped = new AbortController();
   #running: Running | undefined;
-  #ready = Promise.withResolvers<void>();
+  #ready = awaited();
+  #serves = false;
+  #falseStarts = 0;
   #restarts = 0;
   readonly #done: Promise<void>;
 
@@ -62,17 +66,17 @@ export class Daemon {
     return this.#restarts;
   }
 
-  /** Waits for the present run's word that it serves. Throws {@link Fault} FE003 past the bound. */
+  /** Waits for its word that it serves. Throws {@link Fault} FE003 past the bound, or when it ends again and again. */
   async ready(boundMs: number): Promise<void> {
     if (!this.#spec.announces) return;
     const late = delay(boundMs, 'late', { ref: false });
     if ((await Promise.race([this.#ready.promise, late])) === 'late') {
-      throw new Fault(
-        'FE003',
-        `${this.name} was not ready within ${boundMs} ms`,
-        'its log in the data folder says why',
-      );
+      throw this.#notReady(`was not ready within ${boundMs} ms`);
     }
+  }
+
+  #notReady(what: string): Fault {
+    return new Fault('FE003', `${this.name} ${what}`, 'its log in the data folder says why');
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -130,12 +134,34 @@ export class Daemon {
     if (this.#stopped.signal.aborted) running.kill('SIGTERM');
     if (running.stdout !== null) {
       createInterface(running.stdout).on('line', (line) => {
-        if (line === READY_LINE) this.#ready.resolve();
+        if (line !== READY_LINE) return;
+        this.#serves = true;
+        this.#ready.resolve();
       });
     }
     const ending = await running.ended;
     this.#running = undefined;
-    this.#ready = Promise.withResolvers<void>();
+    this.#hasEnded(ending);
     return ending;
   }
+
+  #hasEnded({ code, signal }: Ending): void {
+    if (this.#serves) {
+      this.#serves = false;
+      this.#ready = awaited();
+      this.#falseStarts = 0;
+      return;
+    }
+    this.#falseStarts++;
+    if (this.#falseStarts < FALSE_STARTS) return;
+    const ends = `ended ${this.#falseStarts} times before it served, the last time with ${code ?? signal}`;
+    this.#ready.reject(this.#notReady(ends));
+  }
+}
+
+/** A promise that may be broken before anybody waits for it. */
+function awaited(): PromiseWithResolvers<void> {
+  const made = Promise.withResolvers<void>();
+  made.promise.catch(() => undefined);
+  return made;
 }
