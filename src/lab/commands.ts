@@ -135,11 +135,21 @@ export function ruleLine(rule: RoutingRule): string {
 }
 
 /** As `ip rule add` and `ip rule del` take it. */
-export function ruleWords({ priority, from, to, mark, table }: RoutingRule): string {
-  const part = (word: string, prefix: Prefix | undefined) =>
-    prefix === undefined ? '' : `${word} ${prefix} `;
-  const marked = mark === undefined ? '' : `fwmark ${mark.value}/${mark.mask} `;
-  return `priority ${priority} ${part('from', from) || 'from all '}${part('to', to)}${marked}lookup ${table}`;
+export function ruleWords(rule: RoutingRule): string {
+  const { priority, from, to, mark, input, output, table, discard, suppress } = rule;
+  const part = (word: string, value: Prefix | string | number | undefined) =>
+    value === undefined ? [] : [word, String(value)];
+  return [
+    ...(rule.isInverted ? ['not'] : []),
+    ...part('priority', priority),
+    ...part('from', from ?? 'all'),
+    ...part('to', to),
+    ...part('fwmark', mark && `${mark.value}/${mark.mask}`),
+    ...part('iif', input),
+    ...part('oif', output),
+    ...(discard === undefined ? part('lookup', table) : [discard]),
+    ...part('suppress_prefixlength', suppress),
+  ].join(' ');
 }
 
 /** The forwarding entries of a host's VXLAN devices, for `bridge -batch`. */

@@ -2,7 +2,7 @@ import { LinkLayer } from './link-layer.ts';
 import type { Direction, Reason } from './outcome.ts';
 import type { Packet } from './packet.ts';
 import type { Passage, Ruling } from './passage.ts';
-import type { Way } from './routing.ts';
+import { flowOf, OWN, type Way } from './routing.ts';
 import { judgeSource } from './source-validation.ts';
 import type { Stack, StackInterface } from './stack.ts';
 import type { Arrival, Lost, Trail } from './trail.ts';
@@ -32,8 +32,7 @@ export class Journey {
     this.#trail.isLeaving = true;
     this.#trail.enter(stack);
     this.#trail.note('send', packet.toString());
-    const way = stack.routing.find({ to: packet.destination, from: packet.source, mark: packet.mark });
-    return this.#output(stack, packet, way);
+    return this.#output(stack, packet, stack.routing.find(flowOf(packet, OWN)));
   }
 
   #output(stack: Stack, packet: Packet, first: Way | undefined): Arrival {
@@ -41,7 +40,7 @@ export class Journey {
     const out = this.#outOf(stack, way);
     if (out === undefined) return this.#noWayOut(packet, way);
     const reroute = (passage: Passage): Ruling => {
-      way = stack.routing.find({ to: packet.destination, from: packet.source, mark: packet.mark });
+      way = stack.routing.find(flowOf(packet, OWN));
       const output = this.#outOf(stack, way);
       if (output === undefined) {
         passage.reason = reasonOf(way);
@@ -80,7 +79,7 @@ export class Journey {
   #sendOn(stack: Stack, packet: Packet): Arrival {
     packet.balanced = true;
     this.#trail.isLeaving = false;
-    const way = stack.routing.find({ to: packet.destination, from: undefined, mark: 0 });
+    const way = stack.routing.find({ to: packet.destination, from: undefined, mark: 0, input: OWN });
     return this.#output(stack, packet, way);
   }
 
@@ -116,7 +115,7 @@ export class Journey {
 
   /** The routing decision for what came in (ip_route_input_slow in net/ipv4/route.c). */
   #route(stack: Stack, input: StackInterface, packet: Packet): Arrival {
-    const { source, destination, family } = packet;
+    const { destination, family } = packet;
     const martian = family === 4 ? this.#martian(stack, input, packet) : undefined;
     if (martian !== undefined) return martian;
     // Where a rule has led it; ::1 is looked for on the interface it came in by (rt6_need_strict in net/ipv6/route.c).
@@ -125,14 +124,14 @@ export class Journey {
       if (packet.content === 'error') return this.#trail.lose('martianDestination', detail);
       return this.#trail.refuse(stack, packet, 'net', 'martianDestination', detail);
     }
-    const way = stack.routing.find({ to: destination, from: source, mark: packet.mark });
+    const way = stack.routing.find(flowOf(packet, input.name));
     const forwards = stack.forwards(family);
     switch (way?.kind) {
       case 'local':
-        return this.#judged(stack, input, packet) ?? this.#input(stack, input, packet);
+        return this.#judged(stack, input, packet, OWN) ?? this.#input(stack, input, packet);
       case 'unicast':
         if (!forwards) return this.#trail.lose('notForwarding', `${stack.name} forwards nothing`, way.text);
-        return this.#judged(stack, input, packet) ?? this.#forward(stack, input, packet, way);
+        return this.#judged(stack, input, packet, way.interface) ?? this.#forward(stack, input, packet, way);
       case 'broadcast':
         return this.#trail.lose('broadcastDestination', `${destination} is a broadcast address`, way.text);
       case 'blackhole':
@@ -143,7 +142,7 @@ export class Journey {
         // A host of IPv6 tells the sender even if it forwards nothing (ip6_pkt_discard in net/ipv6/route.c).
         const tells = forwards || family === 6;
         if (!tells || packet.content === 'error') return this.#trail.lose(reason, detail, way?.text);
-        const code = way === undefined ? 'net' : 'host';
+        const code = way?.kind === 'unreachable' ? way.code : 'net';
         return this.#trail.refuse(stack, packet, code, reason, detail, way?.text);
       }
     }
@@ -161,8 +160,9 @@ export class Journey {
     return undefined;
   }
 
-  #judged(stack: Stack, input: StackInterface, packet: Packet): Lost | undefined {
-    const judgement = judgeSource(stack, input, packet);
+  /** @param output by which it would leave; {@link OWN} for what stays */
+  #judged(stack: Stack, input: StackInterface, packet: Packet, output: string): Lost | undefined {
+    const judgement = judgeSource(stack, input, packet, output);
     return judgement && this.#trail.lose(judgement.reason, judgement.detail, judgement.rule);
   }
 
@@ -172,7 +172,7 @@ export class Journey {
     const output = this.#outOf(stack, way);
     let found: Way | undefined = way;
     const reroute = (passage: Passage): Ruling => {
-      found = stack.routing.find({ to: packet.destination, from: packet.source, mark: packet.mark });
+      found = stack.routing.find(flowOf(packet, OWN));
       const other = this.#outOf(stack, found);
       if (other !== undefined) passage.output = other;
       return other === undefined ? 'drop' : 'accept';

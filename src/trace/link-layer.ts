@@ -1,7 +1,7 @@
 import { portTowards, resolve } from './neighbour.ts';
 import { Packet } from './packet.ts';
 import { Unmodelled } from './passage.ts';
-import type { Flow, Way } from './routing.ts';
+import { flowOf, OWN, type Way } from './routing.ts';
 import type { Stack, StackInterface } from './stack.ts';
 import type { Arrival, Lost, Trail } from './trail.ts';
 
@@ -132,7 +132,7 @@ export class LinkLayer {
     if (stack.hooks.prerouting.run(first) === 'drop') return this.#trail.stopped(stack, first);
     let towards: string | undefined = mac;
     if (packet.destination.text !== before) {
-      const way = stack.routing.find({ to: packet.destination, from: packet.source, mark: packet.mark });
+      const way = stack.routing.find(flowOf(packet, bridge.name));
       if (way?.kind !== 'unicast' || way.interface !== bridge.name)
         return this.#above.route(stack, bridge, packet);
       towards = resolve(this.#trail.stage, bridge, way.via ?? packet.destination);
@@ -173,7 +173,7 @@ export class LinkLayer {
       `vni ${vni} to ${entry.remote} by ${underlay}`,
       `${mac} dev ${device.name} dst ${entry.remote}`,
     );
-    const way = stack.routing.find({ to: entry.remote, from: local, mark: packet.mark });
+    const way = stack.routing.find({ to: entry.remote, from: local, mark: packet.mark, input: OWN });
     if (way?.kind === 'local') return this.#bypass(stack, device, packet, forwarded);
     packet.untrack();
     const tuple = {
@@ -196,7 +196,8 @@ export class LinkLayer {
   #bypass(stack: Stack, device: StackInterface, packet: Packet, forwarded: Way | undefined): Arrival {
     const isAgain = this.#rounds.has(packet);
     this.#rounds.add(packet);
-    const again = forwarded ?? (packet.family === 6 ? stack.routing.find(flowOf(packet)) : undefined);
+    const again =
+      forwarded ?? (packet.family === 6 ? stack.routing.find(flowOf(packet, device.name)) : undefined);
     if (again === undefined) {
       return this.#trail.lose('tunnelToItself', `${device.name} leads to ${stack.name} itself`);
     }
@@ -228,5 +229,3 @@ function followPorts(bridge: StackInterface): void {
     throw new Unmodelled(`it may be behind ${unknown.name} of ${bridge.name}: ${unknown.is.unmodelled}`);
   }
 }
-
-const flowOf = ({ destination, source, mark }: Packet): Flow => ({ to: destination, from: source, mark });

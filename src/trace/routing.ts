@@ -1,5 +1,6 @@
 import { Addr, bitsOf, type Family, Prefix } from '../ip/ip.ts';
 import {
+  type Discard,
   familyOfRule,
   type Host,
   hasIpv6,
@@ -7,11 +8,12 @@ import {
   type Route,
   type RoutingRule,
 } from '../world/world.ts';
+import type { ErrorCode, Packet } from './packet.ts';
 import { sourceOfIpv6 } from './source-address.ts';
 import { Unmodelled } from './unmodelled.ts';
 
 /** Where the routing tables send an address. */
-export type Way = UnicastWay | LocalWay | DiscardWay;
+export type Way = UnicastWay | LocalWay | DiscardWay | UnreachableWay;
 
 export interface UnicastWay {
   readonly kind: 'unicast';
@@ -31,7 +33,14 @@ export interface LocalWay {
 }
 
 export interface DiscardWay {
-  readonly kind: 'blackhole' | 'unreachable' | 'broadcast';
+  readonly kind: 'blackhole' | 'broadcast';
+  readonly text: string;
+}
+
+export interface UnreachableWay {
+  readonly kind: 'unreachable';
+  /** What its sender is told. */
+  readonly code: Exclude<ErrorCode, 'port'>;
   readonly text: string;
 }
 
@@ -42,14 +51,32 @@ interface UnmodelledWay {
   readonly place: string;
 }
 
-type Entry = Way | UnmodelledWay;
+/** The next rule is asked. */
+interface ThrownWay {
+  readonly kind: 'throw';
+}
+
+type Entry = Way | UnmodelledWay | ThrownWay;
 
 /** What a lookup may depend on beside the destination. */
 export interface Flow {
   readonly to: Addr;
   readonly from: Addr | undefined;
   readonly mark: number;
+  /** The interface it came in by; {@link OWN} for what the host sends itself. */
+  readonly input: string;
 }
+
+/** @param input see {@link Flow} */
+export const flowOf = ({ destination, source, mark }: Packet, input: string): Flow => ({
+  to: destination,
+  from: source,
+  mark,
+  input,
+});
+
+/** Where what a host sends itself comes from (LOOPBACK_IFINDEX). */
+export const OWN = 'lo';
 
 export type AddressType = 'local' | 'broadcast' | 'multicast' | 'unicast';
 
@@ -78,10 +105,13 @@ class Table {
     if (!level.ways.has(key)) level.ways.set(key, way);
   }
 
-  find(to: Addr): Entry | undefined {
+  /** @param suppress see {@link RoutingRule} (fib4_rule_suppress): only what is found is judged, no shorter prefix looked for */
+  find(to: Addr, suppress = -1): Entry | undefined {
     for (const { length, ways } of this.#levels) {
       const way = ways.get(keyOf(to, length));
-      if (way !== undefined) return way;
+      if (way === undefined) continue;
+      const isWay = way.kind === 'unicast' || way.kind === 'local';
+      return isWay && length <= suppress ? undefined : way;
     }
     return undefined;
   }
@@ -125,15 +155,20 @@ export class Routing {
   find(flow: Flow): Way | undefined {
     for (const rule of this.#rules[flow.to.family]) {
       if (!isFor(rule, flow)) continue;
-      const way = this.#tables.get(rule.table)?.find(flow.to);
+      const way = this.#wayBy(rule, flow.to);
       if (way === undefined) continue;
       const { unmodelled = way.kind === 'unmodelled' ? way : undefined } = rule;
       if (unmodelled !== undefined) {
         throw new Unmodelled(`a way to ${flow.to} is not modelled`, unmodelled.text, unmodelled.place);
       }
-      if (way.kind !== 'unmodelled') return way;
+      if (way.kind !== 'unmodelled' && way.kind !== 'throw') return way;
     }
     return undefined;
+  }
+
+  #wayBy({ priority, discard, table, suppress }: RoutingRule, to: Addr): Entry | undefined {
+    if (discard === undefined) return this.#tables.get(table)?.find(to, suppress);
+    return discardOf(discard, `rule ${priority}: ${discard}`, 'net');
   }
 
   isLocal(addr: Addr): boolean {
@@ -209,8 +244,11 @@ export class Routing {
   }
 }
 
-/** A rule with a source never holds for a packet whose source is still to be chosen. */
-function isFor({ from, to, mark }: RoutingRule, flow: Flow): boolean {
+const isFor = (rule: RoutingRule, flow: Flow): boolean => holds(rule, flow) !== (rule.isInverted ?? false);
+
+/** fib_rule_match in net/core/fib_rules.c. A rule with a source never holds for a packet whose source is still to be chosen. */
+function holds({ from, to, mark, input, output }: RoutingRule, flow: Flow): boolean {
+  if ((input !== undefined && input !== flow.input) || output !== undefined) return false;
   if (from !== undefined && (flow.from === undefined || !from.contains(flow.from))) return false;
   if (to !== undefined && !to.contains(flow.to)) return false;
   return mark === undefined || (flow.mark & mark.mask) >>> 0 === mark.value;
@@ -222,9 +260,17 @@ function wayOf(route: Route, text: string): Entry {
       return { kind: 'unicast', interface: route.interface, via: route.via, source: route.source, text };
     case 'unmodelled':
       return { kind: 'unmodelled', text, place: route.place };
+    case 'throw':
+      return { kind: 'throw' };
     default:
-      return { kind: route.kind, text };
+      return discardOf(route.kind, text, 'host');
   }
+}
+
+/** @param unreachable what the sender is told of a network that is: a rule says so of networks, a route of hosts (ip_error) */
+function discardOf(kind: Discard, text: string, unreachable: 'net' | 'host'): Way {
+  if (kind === 'blackhole') return { kind, text };
+  return { kind: 'unreachable', code: kind === 'prohibit' ? 'prohibited' : unreachable, text };
 }
 
 function routeText(route: Host['routes'][number]): string {

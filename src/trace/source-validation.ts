@@ -13,8 +13,14 @@ export interface Judgement {
  * never does; with rp_filter the way back has to lead out where the packet came in. `undefined`: it does. The mark counts
  * for nothing here (src_valid_mark is 0), and the packet is looked at as PREROUTING has left it. IPv6 believes every source,
  * its own addresses as well (ip6_rcv_finish and ip6_forward ask for none); who wants more has rules for it.
+ * @param output by which it would leave, which the rules of routing take for where the way back comes in
  */
-export function judgeSource(stack: Stack, input: StackInterface, packet: Packet): Judgement | undefined {
+export function judgeSource(
+  stack: Stack,
+  input: StackInterface,
+  packet: Packet,
+  output: string,
+): Judgement | undefined {
   const { source, destination } = packet;
   if (source.family === 6) return undefined;
   const { rpFilter } = input;
@@ -22,7 +28,7 @@ export function judgeSource(stack: Stack, input: StackInterface, packet: Packet)
   if (rpFilter === 0 && host.routingRules.length === 0) {
     return routing.isLocal(source) ? martian(stack, packet) : undefined;
   }
-  const back = routing.find({ to: source, from: destination, mark: 0 });
+  const back = routing.find({ to: source, from: destination, mark: 0, input: output });
   switch (back?.kind) {
     case 'local':
     case 'broadcast':

@@ -14,6 +14,7 @@ import type {
 } from './outcome.ts';
 import { Packet } from './packet.ts';
 import { type Refusal, Unmodelled } from './passage.ts';
+import { OWN } from './routing.ts';
 import { type Stack, Stage } from './stack.ts';
 import { type Arrival, type Delivered, type Lost, type Refused, Trail } from './trail.ts';
 import { endText, isSameTuple, reversed, type Tuple, transportOf } from './tuple.ts';
@@ -127,7 +128,7 @@ class Walk {
       return refuse('sourceNotLocal', `${source} is no address of ${name}`);
     }
     if (to.isMulticast) return refuse('broadcastDestination', `${to} is a multicast address`);
-    const way = routing.find({ to, from: undefined, mark: 0 });
+    const way = routing.find({ to, from: undefined, mark: 0, input: OWN });
     switch (way?.kind) {
       case 'local':
         return { addr: way.source };
@@ -301,7 +302,7 @@ function resetFor(packet: Packet): Packet {
 /** The error comes from the address that was asked for if that is the host's own (icmp_send in net/ipv4/icmp.c). */
 function errorFor({ routing }: Stack, packet: Packet, code: Exclude<Refusal, 'reset'>): Packet {
   const { source, sourcePort, destination, destinationPort, protocol } = packet;
-  const way = routing.find({ to: source, from: undefined, mark: 0 });
+  const way = routing.find({ to: source, from: undefined, mark: 0, input: OWN });
   const chosen =
     way?.kind === 'unicast'
       ? (way.source ?? routing.sourceFor(way.interface, way.via ?? source, source))

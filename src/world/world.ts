@@ -171,12 +171,18 @@ export interface UnicastRoute {
   readonly table: number;
 }
 
-/** What is silently dropped (blackhole), or answered with an ICMP error (unreachable). */
+/**
+ * What is silently dropped (blackhole) or answered with an ICMP error (unreachable, prohibit). `throw` ends the lookup in its
+ * table, and the next rule is asked.
+ */
 export interface DiscardRoute {
-  readonly kind: 'blackhole' | 'unreachable';
+  readonly kind: Discard | 'throw';
   readonly to: Prefix;
   readonly table: number;
 }
+
+/** What becomes of a packet instead of a way. */
+export type Discard = 'blackhole' | 'unreachable' | 'prohibit';
 
 /** A route that was read and is not modelled, such as one of several next hops: what it leads is not known. */
 export interface UnmodelledRoute {
@@ -198,7 +204,17 @@ export interface RoutingRule {
   readonly from?: Prefix;
   readonly to?: Prefix;
   readonly mark?: { readonly value: number; readonly mask: number };
+  /** The interface it came in by (`iif`); what the host sends itself comes by its loopback interface. */
+  readonly input?: string;
+  /** The interface that a socket is bound to (`oif`): those of a World are bound to none, so it holds for nothing. */
+  readonly output?: string;
+  /** It holds for just what its conditions do not hold for. */
+  readonly isInverted?: true;
   readonly table: number;
+  /** Instead of a lookup. */
+  readonly discard?: Discard;
+  /** A way to a network of no greater prefix length than this counts for nothing (`suppress_prefixlength`). */
+  readonly suppress?: number;
   /** A rule that was read and has more to it than this. */
   readonly unmodelled?: { readonly text: string; readonly place: string };
 }

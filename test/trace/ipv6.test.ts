@@ -183,6 +183,54 @@ const CASES: readonly Case[] = [
     tcp: 'refused',
     udp: 'timeout',
   },
+  {
+    what: 'is prohibited by a rule about where it came in, of which a datagram is told, too',
+    world: line({
+      middle: {
+        routingRules: [{ family: 6, priority: 100, input: 'left', table: 254, discard: 'prohibit' }],
+      },
+    }),
+    tcp: 'refused',
+  },
+  {
+    what: 'has no way by a rule about where it came in',
+    world: line({
+      middle: {
+        routingRules: [{ family: 6, priority: 100, input: 'left', table: 254, discard: 'unreachable' }],
+      },
+    }),
+    tcp: 'refused',
+    udp: 'timeout',
+  },
+  {
+    what: 'is not answered where a rule that is turned round holds for the answer alone',
+    world: line({
+      middle: {
+        routingRules: [
+          { priority: 100, from: Prefix.host(CLIENT), isInverted: true, table: 254, discard: 'blackhole' },
+        ],
+      },
+    }),
+    tcp: 'timeout',
+    udp: 'timeout',
+  },
+  {
+    what: 'finds no way in the main table where its prefix is too short, and none in one that throws',
+    world: line({
+      middle: {
+        routingRules: [
+          { family: 6, priority: 100, table: 254, suppress: 64 },
+          { family: 6, priority: 101, table: 100 },
+          { family: 6, priority: 102, table: 101 },
+        ],
+        routes: [
+          { kind: 'throw', to: Prefix.parse('fd00:2::/64'), table: 100 },
+          { kind: 'blackhole', to: Prefix.parse('fd00:2::/64'), table: 101 },
+        ],
+      },
+    }),
+    tcp: 'timeout',
+  },
 ];
 
 it.each(CASES)('$what', async ({ world, to = SERVER, tcp, udp = tcp }) => {

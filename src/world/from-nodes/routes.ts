@@ -1,5 +1,5 @@
 import { Addr, type Family, Prefix } from '../../ip/ip.ts';
-import { MAIN_TABLE, type Route, type RoutingRule } from '../world.ts';
+import { type Discard, MAIN_TABLE, type Route, type RoutingRule } from '../world.ts';
 import type { DumpFolder } from './dump-folder.ts';
 import { type Item, itemsOf, read } from './items.ts';
 
@@ -25,6 +25,8 @@ const TYPES: Readonly<Record<string, string>> = {
   '5': 'multicast',
   '6': 'blackhole',
   '7': 'unreachable',
+  '8': 'prohibit',
+  '9': 'throw',
 };
 /** Addresses of everybody, which no connection goes to. */
 const PASSED_OVER: ReadonlySet<string> = new Set(['broadcast', 'anycast', 'multicast']);
@@ -111,8 +113,7 @@ const isConnected = (item: Item, table: number): boolean =>
 
 function routeOf(item: Item, type: string, to: Prefix, table: number): Route {
   const strange = item.fields.find((name) => !PLAIN.has(name));
-  if (strange === undefined && (type === 'blackhole' || type === 'unreachable'))
-    return { kind: type, to, table };
+  if (strange === undefined && (isDiscard(type) || type === 'throw')) return { kind: type, to, table };
   const device = item.text('dev');
   if (strange !== undefined || type !== 'unicast' || device === undefined) {
     return { kind: 'unmodelled', to, table, text: `ip route: ${item}`, place: item.place };
@@ -150,7 +151,8 @@ export class Tables {
 
 /** What the kernel has without being told, by priority. */
 const KERNELS: Readonly<Record<number, number>> = { 0: LOCAL_TABLE, 32766: MAIN_TABLE, 32767: 253 };
-const CONDITIONS: ReadonlySet<string> = new Set([
+const MODELLED: ReadonlySet<string> = new Set([
+  'not',
   'priority',
   'src',
   'srclen',
@@ -158,7 +160,13 @@ const CONDITIONS: ReadonlySet<string> = new Set([
   'dstlen',
   'fwmark',
   'fwmask',
+  'iif',
+  'iif_detached',
+  'oif',
+  'oif_detached',
   'table',
+  'action',
+  'suppress_prefixlen',
   'protocol',
 ]);
 
@@ -166,30 +174,52 @@ const CONDITIONS: ReadonlySet<string> = new Set([
 export function readRules(folder: DumpFolder, family: Family, tables: Tables): readonly RoutingRule[] {
   return (itemsOf(folder, RULE_FILES[family]) ?? []).flatMap((item) => {
     const rule = read(item, () => ruleOf(item, family, tables));
-    const isPlain = rule.from === undefined && rule.to === undefined && rule.mark === undefined;
-    return isPlain && KERNELS[rule.priority] === rule.table && rule.unmodelled === undefined ? [] : [rule];
+    return isOfKernelItself(rule) ? [] : [rule];
   });
 }
 
+function isOfKernelItself({ family: _, priority, table, ...more }: RoutingRule): boolean {
+  return KERNELS[priority] === table && Object.keys(more).length === 0;
+}
+
 function ruleOf(item: Item, family: Family, tables: Tables): RoutingRule {
-  const strange = item.fields.some((name) => !CONDITIONS.has(name));
   const table = item.text('table');
-  const from = endOf(item, 'src');
-  const to = endOf(item, 'dst');
-  // What is turned round holds for just what the others do not hold for.
-  const isTurned = item.fields.includes('not');
+  const discard = discardOf(item);
+  const isModelled =
+    item.fields.every((name) => MODELLED.has(name)) && (table === undefined) !== (discard === undefined);
+  const conditions = {
+    from: endOf(item, 'src'),
+    to: endOf(item, 'dst'),
+    mark: markOf(item),
+    input: item.text('iif'),
+    output: item.text('oif'),
+    isInverted: item.fields.includes('not') ? (true as const) : undefined,
+  };
   return {
     ...(family === 4 ? {} : { family }),
     priority: item.number('priority') ?? 0,
-    ...(from === undefined || isTurned ? {} : { from }),
-    ...(to === undefined || isTurned ? {} : { to }),
-    ...(isTurned ? {} : markOf(item)),
+    // What is turned round and has further conditions holds where these do not.
+    ...(isModelled || !conditions.isInverted ? given(conditions) : {}),
     table: table === undefined ? MAIN_TABLE : tables.idOf(table),
-    ...(strange || table === undefined
-      ? { unmodelled: { text: `ip rule: ${item}`, place: item.place } }
-      : {}),
+    ...given({ discard, suppress: item.number('suppress_prefixlen') }),
+    ...(isModelled ? {} : { unmodelled: { text: `ip rule: ${item}`, place: item.place } }),
   };
 }
+
+type Fields = { readonly [Name in keyof RoutingRule]?: RoutingRule[Name] | undefined };
+
+/** Without what is undefined. */
+const given = (fields: Fields): Partial<RoutingRule> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+
+function discardOf(item: Item): Discard | undefined {
+  const action = item.text('action') ?? '';
+  const name = TYPES[action] ?? action;
+  return isDiscard(name) ? name : undefined;
+}
+
+const isDiscard = (name: string): name is Discard =>
+  name === 'blackhole' || name === 'unreachable' || name === 'prohibit';
 
 function endOf(item: Item, name: 'src' | 'dst'): Prefix | undefined {
   const text = item.text(name);
@@ -199,8 +229,8 @@ function endOf(item: Item, name: 'src' | 'dst'): Prefix | undefined {
   return length === undefined ? Prefix.host(addr) : Prefix.of(addr, length);
 }
 
-function markOf(item: Item): Pick<RoutingRule, 'mark'> {
+function markOf(item: Item): RoutingRule['mark'] {
   const value = item.text('fwmark');
-  if (value === undefined) return {};
-  return { mark: { value: Number(value), mask: Number(item.text('fwmask') ?? '0xffffffff') } };
+  if (value === undefined) return undefined;
+  return { value: Number(value), mask: Number(item.text('fwmask') ?? '0xffffffff') };
 }

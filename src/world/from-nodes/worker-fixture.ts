@@ -80,7 +80,7 @@ export const WORKER: Readonly<Record<string, string>> = {
   ]),
   'rule.json': json([
     ...RULES,
-    { priority: 9, src: 'all', fwmark: '0x10', fwmask: '0xff', table: 'mine', iif: 'cni0' },
+    { priority: 9, src: 'all', fwmark: '0x10', fwmask: '0xff', table: 'mine', ipproto: 'tcp' },
   ]),
   'neigh.json': json([
     { dst: '10.244.2.0', dev: 'flannel.1', lladdr: '02:0f:00:00:00:02', state: ['PERMANENT'] },
