@@ -1,13 +1,25 @@
 import { Connection } from './connection.ts';
 import type { Packet } from './packet.ts';
 import { isSameTuple, reversed, type Transport, type Tuple } from './tuple.ts';
+import { Unmodelled } from './unmodelled.ts';
 
 /** The connections one host knows. A walk makes few, so they are looked through. */
 export class ConnectionTable {
   readonly #connections: Connection[] = [];
+  /** What rules have left out. */
+  readonly #leftOut: Readonly<Tuple>[] = [];
 
   get all(): readonly Connection[] {
     return this.#connections;
+  }
+
+  /** A rule has said that no connection is to be kept of a packet. Throws {@link Unmodelled} for half a connection. */
+  leaveOut(packet: Packet): void {
+    if (packet.connection !== undefined) return;
+    const isTcp = packet.protocol === 'tcp' && packet.content !== 'reset';
+    if (isTcp && this.find('tcp', packet) !== undefined) throw halfTracked(packet);
+    packet.state = 'untracked';
+    this.#leftOut.push({ ...packet });
   }
 
   add(connection: Connection): void {
@@ -31,7 +43,8 @@ export class ConnectionTable {
    * SCTP connection does; an answer that nobody asked for is invalid (nf_conntrack_proto_tcp.c), a datagram never is.
    */
   track(packet: Packet): void {
-    if (packet.connection !== undefined) return;
+    if (packet.connection !== undefined || packet.state === 'untracked') return;
+    if (this.#isHalfLeftOut(packet)) throw halfTracked(packet);
     if (packet.content === 'error') {
       this.#trackError(packet);
       return;
@@ -39,6 +52,13 @@ export class ConnectionTable {
     const found = this.find(packet.protocol, packet);
     if (found === undefined) this.#begin(packet);
     else this.#continue(packet, found.connection, found.isReply);
+  }
+
+  /** Of what ends with a RST nothing follows. */
+  #isHalfLeftOut(packet: Packet): boolean {
+    if (packet.protocol !== 'tcp' || packet.content === 'reset') return false;
+    const back = reversed(packet);
+    return this.#leftOut.some((one) => isSameTuple(one, packet) || isSameTuple(one, back));
   }
 
   #trackError(packet: Packet): void {
@@ -86,3 +106,10 @@ export class ConnectionTable {
     this.#connections.push(connection);
   }
 }
+
+/**
+ * Of a TCP connection whose packets are tracked in one direction only the kernel takes up some later packet as if it began
+ * one (nf_conntrack_tcp_loose), and asks the rules of NAT about it.
+ */
+const halfTracked = (packet: Packet): Unmodelled =>
+  new Unmodelled(`a connection that is tracked in one direction only is not modelled: ${packet}`);

@@ -67,6 +67,27 @@ describe('rules of iptables', () => {
     expect(ask(iptables(`-A FORWARD ${clamp}`, `-A FORWARD ${log}`)).verdict).toBe('reached');
   });
 
+  it('find what is not tracked yet invalid, and what is left out untracked', () => {
+    const raw = (rule: string, filter: string) => {
+      const text = `*raw\n:PREROUTING ACCEPT [0:0]\n${rule}\nCOMMIT\n*filter\n:FORWARD ACCEPT [0:0]\n${filter}\nCOMMIT`;
+      return ask({ iptables: [parseIptablesSave(text, 4)] }).verdict;
+    };
+    const drop = (state: string) => `-A FORWARD -m conntrack --ctstate ${state} -j DROP`;
+    const invalid = '-A PREROUTING -m conntrack --ctstate INVALID -j CT --notrack';
+    expect(raw(invalid, drop('UNTRACKED'))).toBe('timeout');
+    expect(raw('-A PREROUTING -p udp -j CT --notrack', drop('UNTRACKED'))).toBe('reached');
+    expect(raw('-A PREROUTING -j NOTRACK', drop('INVALID'))).toBe('reached');
+  });
+
+  it('that track one direction only leave the answer open', () => {
+    const half = '*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.0.1.2/32 -j CT --notrack\nCOMMIT';
+    const states = '*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -m conntrack --ctstate SNAT -j DROP\nCOMMIT';
+    expect(ask({ iptables: [parseIptablesSave(`${half}\n${states}`, 4)] })).toMatchObject({
+      verdict: 'unknown',
+      reason: 'unmodelled',
+    });
+  });
+
   it('ask flags of TCP, and states by the older module', () => {
     const syn = '--tcp-flags FIN,SYN,RST,ACK SYN';
     expect(ask(iptables(`-A FORWARD -p tcp -m tcp ${syn} -j DROP`)).verdict).toBe('timeout');
@@ -104,6 +125,12 @@ describe('rules of nftables', () => {
       'reached',
     );
     expect(ask(nft([toPort(80), limit, { drop: null }])).verdict).toBe('unknown');
+  });
+
+  it('that lead to any of several ports are not modelled', () => {
+    const redirect = { redirect: { port: { range: [80, 90] } } };
+    expect(ask(nft([toPort(80), redirect])).verdict).toBe('unknown');
+    expect(ask(nft([toPort(80), redirect]), 81).verdict).toBe('refused');
   });
 
   it('ask what somebody has put into a set with a timeout, and not what packets have', () => {

@@ -1,3 +1,4 @@
+import { Addr, type Family } from '../ip/ip.ts';
 import type { HookEntry } from './hook-entry.ts';
 import type { Packet } from './packet.ts';
 import type { HookName, Passage, Ruling } from './passage.ts';
@@ -118,6 +119,26 @@ export function applyDestinationNat(
   connection.destinationDecided = true;
   connection.rewriteDestination(to, port);
   passage.rewriteDestination(to, port);
+}
+
+const LOOPBACK: Readonly<Record<Family, Addr>> = { 4: Addr.parse('127.0.0.1'), 6: Addr.parse('::1') };
+
+/** To the host itself (nf_nat_redirect.c): by the address of the interface a packet came in by, or what it sends by loopback's. */
+export function applyRedirect(passage: Passage, port: number): Ruling {
+  const { packet, hook, input, stack } = passage;
+  if (packet.connection === undefined) return 'accept';
+  const address =
+    hook === 'output'
+      ? LOOPBACK[packet.family]
+      : input && stack.routing.redirectTo(input.name, packet.family);
+  if (address === undefined) return 'drop';
+  applyDestinationNat(passage, address, port);
+  return 'accept';
+}
+
+/** No connection is kept of it, unless it has one already (notrack_tg in xt_CT.c, nft_notrack_eval). */
+export function applyNotrack({ packet, state }: Passage): void {
+  state.connections.leaveOut(packet);
 }
 
 /** What an SNAT or masquerade rule does. */

@@ -15,7 +15,8 @@ export interface ErrorQuote extends Tuple {
 }
 export type ErrorCode = 'port' | 'host' | 'net' | 'prohibited';
 
-export type ConnectionState = 'new' | 'established' | 'related' | 'invalid' | 'untracked';
+/** `unseen`: connection tracking has not had it yet; rules that ask take it for invalid. `untracked`: a rule has said so. */
+export type ConnectionState = 'new' | 'established' | 'related' | 'invalid' | 'untracked' | 'unseen';
 
 /** A packet on its way; everything that hosts rewrite or know of it can be written. */
 export class Packet implements Tuple {
@@ -31,7 +32,7 @@ export class Packet implements Tuple {
   mark = 0;
   ttl = 64;
   connection: Connection | undefined = undefined;
-  state: ConnectionState = 'untracked';
+  state: ConnectionState = 'unseen';
   /** Whether it goes against the direction of its connection's first packet. */
   isReply = false;
   /** IPVS has had it, and lets it pass. */
@@ -53,6 +54,11 @@ export class Packet implements Tuple {
     this.inner = more.inner;
   }
 
+  /** The state as rules see it (conntrack_mt in xt_conntrack.c, nft_ct_get_eval). */
+  get stateToRules(): Exclude<ConnectionState, 'unseen'> {
+    return this.state === 'unseen' ? 'invalid' : this.state;
+  }
+
   get family(): Family {
     return this.source.family;
   }
@@ -65,7 +71,7 @@ export class Packet implements Tuple {
 
   untrack(): void {
     this.connection = undefined;
-    this.state = 'untracked';
+    this.state = 'unseen';
     this.isReply = false;
     this.balanced = false;
   }

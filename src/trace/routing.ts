@@ -203,6 +203,14 @@ export class Routing {
     return (near ?? own[0] ?? usable(undefined)[0])?.addr;
   }
 
+  /** The address that what an interface takes in is redirected to (nf_nat_redirect.c). */
+  redirectTo(interfaceName: string, family: Family): Addr | undefined {
+    const { addresses = [] } = this.#host.interfaces.find(({ name }) => name === interfaceName) ?? {};
+    const own = addresses.filter(({ addr }) => addr.family === family);
+    // The kernel's list of IPv6 addresses begins with the one that came last (ipv6_link_dev_addr).
+    return (family === 4 ? own[0] : own.at(-1))?.addr;
+  }
+
   #table(id: number): Table {
     const table = this.#tables.get(id) ?? new Table();
     this.#tables.set(id, table);

@@ -295,7 +295,7 @@ function resetFor(packet: Packet): Packet {
   const reset = new Packet(packet.protocol, 'reset', reversed(packet));
   reset.connection = packet.connection;
   reset.isReply = !packet.isReply;
-  reset.state = packet.connection === undefined ? 'untracked' : 'established';
+  reset.state = packet.connection === undefined ? 'unseen' : 'established';
   return reset;
 }
 
@@ -315,6 +315,6 @@ function errorFor({ routing }: Stack, packet: Packet, code: Exclude<Refusal, 're
   const error = new Packet(protocol, 'error', tuple, { quote });
   error.connection = packet.connection;
   error.isReply = !packet.isReply;
-  error.state = packet.connection === undefined ? 'untracked' : 'related';
+  error.state = packet.connection === undefined ? 'unseen' : 'related';
   return error;
 }

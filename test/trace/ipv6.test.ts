@@ -128,6 +128,22 @@ const CASES: readonly Case[] = [
     tcp: 'timeout',
   },
   {
+    what: 'is redirected to the address of the interface it came in by',
+    world: line({
+      middle: {
+        packetFilter: ip6tables('nat', '-A PREROUTING -d fd00:9::9 -j REDIRECT'),
+        listeners: LISTENERS,
+      },
+    }),
+    to: VIRTUAL,
+    tcp: 'reached middle',
+  },
+  {
+    what: 'is forwarded although no connection is kept of it',
+    world: line({ middle: { packetFilter: ip6tables('raw', '-A PREROUTING -j CT --notrack') } }),
+    tcp: 'reached server',
+  },
+  {
     what: 'is refused with ICMPv6: port unreachable',
     world: line({
       middle: {

@@ -26,12 +26,14 @@ import {
   NftSet,
   type NftStatement,
   NftTable,
+  Notrack,
   NumberValue,
   Numgen,
   Payload,
   PrefixValue,
   parseIptablesSave,
   printNftKey,
+  Redirect,
   Reject,
   Return,
   SetReference,
@@ -137,7 +139,7 @@ const rule = (targets: readonly string[]) =>
   fc
     .tuple(matches, fc.constantFrom(...targets), fc.constantFrom('tcp', 'udp'))
     .map(([some, target, protocol]) => {
-      if (!target.includes(':')) return `${some} -j ${target}`.trim();
+      if (!/:|--to-ports/.test(target)) return `${some} -j ${target}`.trim();
       return some.includes('-p ')
         ? `-p ${protocol} -j ${target}`
         : `${some} -p ${protocol} -j ${target}`.trim();
@@ -153,6 +155,7 @@ const REJECTS = ['REJECT --reject-with icmp-port-unreachable', 'REJECT --reject-
 const DNATS = ['10.0.2.2:80', '10.0.2.2', '10.0.2.2:81', '10.0.1.1:80', '10.0.1.2:80'].map(
   (to) => `DNAT --to-destination ${to}`,
 );
+const REDIRECTS = ['REDIRECT', 'REDIRECT --to-ports 80'];
 const SNATS = ['MASQUERADE', 'SNAT --to-source 10.0.2.1', 'SNAT --to-source 10.9.9.1'];
 
 /** A chain's rules, and one more chain they may call. */
@@ -162,12 +165,18 @@ const lines = (chain: string, rules: readonly string[]) =>
 
 const dropOften = fc.constantFrom('ACCEPT', 'ACCEPT', 'ACCEPT', 'DROP');
 
+/** Of both directions: what the kernel makes of half a connection is not foretold. */
+const untracked = fc.constantFrom<readonly ('tcp' | 'udp')[]>([], [], [], ['tcp'], ['udp'], ['tcp', 'udp']);
+const notrack = (protocol: string) =>
+  ['PREROUTING', 'OUTPUT'].map((chain) => `-A ${chain} -p ${protocol} -j CT --notrack\n`).join('');
+
 /** Tables that mostly let packets through, so that more than one rule has its say. */
 export const randomIptables: fc.Arbitrary<PacketFilter> = fc
   .record({
+    untracked,
     mangle: chainOf([...MARKS, ...CONNMARKS, 'INNER', 'RETURN', 'ACCEPT'], 4),
     mangleInner: chainOf([...MARKS, ...CONNMARKS, 'RETURN'], 2),
-    dnat: chainOf([...DNATS, 'ACCEPT', 'INNER'], 3),
+    dnat: chainOf([...DNATS, ...REDIRECTS, 'ACCEPT', 'INNER'], 3),
     dnatInner: chainOf([...DNATS, ...MARKS, 'RETURN'], 2),
     snat: chainOf([...SNATS, 'ACCEPT', 'RETURN'], 3),
     forward: chainOf([...VERDICTS, ...REJECTS, ...MARKS], 4),
@@ -175,11 +184,12 @@ export const randomIptables: fc.Arbitrary<PacketFilter> = fc
     inner: chainOf(['DROP', 'RETURN', 'ACCEPT', ...REJECTS], 2),
     policy: dropOften,
     mangleOut: chainOf([...MARKS, 'RETURN', 'ACCEPT'], 2),
-    dnatOut: chainOf([...DNATS, 'ACCEPT', 'INNER'], 2),
+    dnatOut: chainOf([...DNATS, ...REDIRECTS, 'ACCEPT', 'INNER'], 2),
     output: chainOf([...VERDICTS, ...REJECTS], 2),
   })
-  .map(({ mangle, mangleInner, dnat, dnatInner, snat, forward, input, inner, policy, ...out }) => {
+  .map(({ untracked, mangle, mangleInner, dnat, dnatInner, snat, forward, input, inner, policy, ...out }) => {
     const text = [
+      `*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n${untracked.map(notrack).join('')}COMMIT\n`,
       `*mangle\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:INNER - [0:0]\n${lines('PREROUTING', mangle)}${lines('OUTPUT', out.mangleOut)}${lines('INNER', mangleInner)}COMMIT\n`,
       `*nat\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n:INNER - [0:0]\n`,
       `${lines('PREROUTING', dnat)}${lines('OUTPUT', out.dnatOut)}${lines('INNER', dnatInner)}${lines('POSTROUTING', snat)}COMMIT\n`,
@@ -224,7 +234,10 @@ const lots = VerdictMap(
 const nftAct = (acts: readonly NftStatement[]) =>
   fc.tuple(fc.array(nftMatch, { maxLength: 2 }), fc.constantFrom(...acts)).map(([some, act]) => {
     const once = act === lots ? [Match(Ct('state'), Word('new'), 'in')] : [];
-    const named = act.kind === 'Dnat' && act.port !== undefined ? [Match(Meta('l4proto'), TCP)] : [];
+    const named =
+      (act.kind === 'Dnat' || act.kind === 'Redirect') && act.port !== undefined
+        ? [Match(Meta('l4proto'), TCP)]
+        : [];
     return NftRule([...some, ...once, ...named, act]);
   });
 
@@ -251,6 +264,8 @@ export const randomNftables: fc.Arbitrary<PacketFilter> = fc
         Dnat(AddressValue(SERVER)),
         Dnat(AddressValue(SERVER), { port: NumberValue(81) }),
         Dnat(AddressValue(GATE1)),
+        Redirect(),
+        Redirect(NumberValue(80)),
         Return(),
       ],
       3,
@@ -276,7 +291,7 @@ export const randomNftables: fc.Arbitrary<PacketFilter> = fc
     nftChain(
       'dnat-out',
       NftHook('nat', 'output', -100),
-      [Dnat(AddressValue(SERVER)), Dnat(AddressValue(GATE1)), Return()],
+      [Dnat(AddressValue(SERVER)), Dnat(AddressValue(GATE1)), Redirect(NumberValue(80)), Return()],
       2,
     ),
     nftChain('output', NftHook('filter', 'output', 0), [Drop(), Reject(), Jump('inner')], 2),
@@ -287,7 +302,19 @@ export const randomNftables: fc.Arbitrary<PacketFilter> = fc
       3,
     ),
   )
-  .map((chains) => ({ nftables: NftRuleset([NftTable('ip', 'foreign', chains, sets())]) }));
+  .chain((chains) =>
+    untracked.map((protocols) => {
+      const all = [...(['prerouting', 'output'] as const).map((hook) => leftOut(hook, protocols)), ...chains];
+      return { nftables: NftRuleset([NftTable('ip', 'foreign', all, sets())]) };
+    }),
+  );
+
+const leftOut = (hook: 'prerouting' | 'output', protocols: readonly string[]) =>
+  NftChain(
+    `untracked-${hook}`,
+    protocols.map((protocol) => NftRule([Match(Meta('l4proto'), Word(protocol)), Notrack()])),
+    NftHook('filter', hook, -300),
+  );
 
 function sets(): NftSet[] {
   const elements = (some: readonly NftElement[]) => new Map(some.map((one) => [printNftKey(one.key), one]));

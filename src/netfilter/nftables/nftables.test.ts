@@ -17,12 +17,14 @@ import {
   NftRule,
   NftSet,
   NftTable,
+  Notrack,
   NumberValue,
   Payload,
   parseNftRuleset,
   printNftKey,
   printNftRule,
   printNftTransaction,
+  Redirect,
   Word,
 } from '../netfilter.ts';
 
@@ -42,6 +44,8 @@ describe('printNftRule', () => {
   it.each([
     [NftRule([Match(Meta('iifname'), Word('cali*')), Drop()]), 'iifname "cali*" drop'],
     [NftRule([Dnat(at('fd00::1'), { port: NumberValue(80) })]), 'dnat to [fd00::1]:80'],
+    [NftRule([Redirect(NumberValue(80))]), 'redirect to :80'],
+    [NftRule([Notrack()]), 'notrack'],
     [NftRule([Counter(), Jump('x')], 'says "why"'), `counter jump x comment "says 'why'"`],
   ])('%#', (rule, text) => {
     expect(printNftRule(rule)).toBe(text);
@@ -112,6 +116,14 @@ describe('parseNftRuleset', () => {
     const left = { socket: { key: 'mark' } };
     expect(statementsOf({ match: { op: '==', left, right: 1 } })).toMatchObject([
       { kind: 'Match', left: { kind: 'UnmodelledExpression', name: 'socket' } },
+    ]);
+  });
+
+  it('reads what leads to the host itself, and what is not tracked', () => {
+    expect(statementsOf({ redirect: null }, { notrack: null })).toEqual([Redirect(), Notrack()]);
+    expect(statementsOf({ redirect: { port: 80 } })).toEqual([Redirect(NumberValue(80))]);
+    expect(statementsOf({ redirect: { port: 80, flags: 'random' } })).toMatchObject([
+      { kind: 'UnmodelledStatement', name: 'redirect' },
     ]);
   });
 

@@ -35,6 +35,8 @@ import {
   Match,
   type NftStatement,
   type NftVerdict,
+  Notrack,
+  Redirect,
   Reject,
   Return,
   SetUpdate,
@@ -88,6 +90,11 @@ const STATEMENTS: Readonly<Record<string, (body: JsonObject) => NftStatement | u
     if (body.flags === undefined) return Masquerade(false);
     return String(body.flags) === 'fully-random' ? Masquerade(true) : undefined;
   },
+  redirect: ({ port, flags }) => {
+    if (flags !== undefined) return undefined;
+    return Redirect(port === undefined ? undefined : parseExpression(port));
+  },
+  notrack: () => Notrack(),
   mangle: (body) => Mangle(parseExpression(body.key), parseExpression(body.value)),
   set: (body) => {
     if (isObject(body.elem) && body.elem.elem !== undefined) return undefined;

@@ -154,6 +154,10 @@ function printStatement(statement: NftStatement): string {
       return `snat ${printNat(statement)}`;
     case 'Masquerade':
       return statement.fullyRandom ? 'masquerade fully-random' : 'masquerade';
+    case 'Redirect':
+      return statement.port === undefined ? 'redirect' : `redirect to :${printExpression(statement.port)}`;
+    case 'Notrack':
+      return 'notrack';
     case 'Mangle':
       return `${printExpression(statement.key)} set ${printExpression(statement.value)}`;
     case 'SetUpdate':

@@ -9,6 +9,8 @@ export type NftStatement =
   | Dnat
   | Snat
   | Masquerade
+  | Redirect
+  | Notrack
   | Mangle
   | SetUpdate
   | Counter
@@ -118,6 +120,22 @@ export interface Masquerade {
   readonly fullyRandom: boolean;
 }
 export const Masquerade = (fullyRandom = true): Masquerade => ({ kind: 'Masquerade', fullyRandom });
+
+/** Rewrites the destination to the host itself, and to another port where one is said. */
+export interface Redirect {
+  readonly kind: 'Redirect';
+  readonly port?: NftExpression;
+}
+export const Redirect = (port?: NftExpression): Redirect => ({
+  kind: 'Redirect',
+  ...(port === undefined ? {} : { port }),
+});
+
+/** No connection is kept of the packet. */
+export interface Notrack {
+  readonly kind: 'Notrack';
+}
+export const Notrack = (): Notrack => ({ kind: 'Notrack' });
 
 /** Writes to the packet or to what the kernel knows about it: `meta mark set …`. */
 export interface Mangle {

@@ -184,14 +184,14 @@ function conntrackTest({ states, not }: Conntrack): Test {
 }
 
 /** SNAT and DNAT are states beside the others (xt_conntrack.c). */
-function isInState({ state, connection }: Passage['packet'], wanted: ConntrackState): boolean {
+function isInState({ stateToRules, connection }: Passage['packet'], wanted: ConntrackState): boolean {
   switch (wanted) {
     case 'SNAT':
       return connection?.isSourceNat ?? false;
     case 'DNAT':
       return connection?.isDestinationNat ?? false;
     default:
-      return state === wanted.toLowerCase();
+      return stateToRules === wanted.toLowerCase();
   }
 }
 

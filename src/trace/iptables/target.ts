@@ -1,6 +1,6 @@
 import { type Addr, Endpoint } from '../../ip/ip.ts';
 import type { IptablesRule, IptablesTarget } from '../../netfilter/netfilter.ts';
-import { applyDestinationNat, applyMasquerade, applySourceNat } from '../nat.ts';
+import { applyDestinationNat, applyMasquerade, applyNotrack, applyRedirect, applySourceNat } from '../nat.ts';
 import { type Passage, type Refusal, Unmodelled } from '../passage.ts';
 
 /** Where the packet goes on after a target; `undefined`: with the next rule. */
@@ -97,11 +97,34 @@ export function onlyTells({ matches, target }: IptablesRule): boolean {
 function foreign(words: readonly string[]): Act {
   const [name = ''] = words;
   if (TELLING.has(name)) return () => undefined;
-  const act = name === 'CONNMARK' ? connmark(words.slice(1)) : undefined;
+  const act = FOREIGN[name]?.(words.slice(1));
   if (act !== undefined) return act;
   return () => {
     throw new Unmodelled(`the target '${words.join(' ')}' is not modelled`);
   };
+}
+
+/** Targets that no controller here writes; each gives undefined for a form that is not modelled. */
+const FOREIGN: Readonly<Record<string, (words: readonly string[]) => Act | undefined>> = {
+  CONNMARK: connmark,
+  REDIRECT: redirect,
+  // A zone, a helper or a timeout for the connection is another matter.
+  CT: (words) => (words.join(' ') === '--notrack' ? notrack : undefined),
+  NOTRACK: () => notrack,
+};
+
+const notrack: Act = (passage) => {
+  applyNotrack(passage);
+  return undefined;
+};
+
+function redirect(words: readonly string[]): Act | undefined {
+  const at = words.indexOf('--to-ports');
+  const port = at < 0 ? undefined : Number(words[at + 1]);
+  // Of a range it may be any.
+  if (Number.isNaN(port)) return undefined;
+  return (passage) =>
+    applyRedirect(passage, port ?? passage.packet.destinationPort) === 'drop' ? DROP : ACCEPT;
 }
 
 /** `--restore-mark`, `--save-mark` and `--set-xmark` as xt_connmark.c computes them. */

@@ -10,11 +10,12 @@ import {
   type NftStatement,
   type NftVerdict,
   printNftRule,
+  type Redirect,
   type SetUpdate,
   type Snat,
   type VerdictMap,
 } from '../../netfilter/netfilter.ts';
-import { applyDestinationNat, applyMasquerade, applySourceNat } from '../nat.ts';
+import { applyDestinationNat, applyMasquerade, applyNotrack, applyRedirect, applySourceNat } from '../nat.ts';
 import type { Reason } from '../outcome.ts';
 import { type Passage, Unmodelled } from '../passage.ts';
 import { type SetIndex, within } from './set.ts';
@@ -158,6 +159,13 @@ class StatementCompiler {
         return this.#nat(statement);
       case 'Masquerade':
         return (passage) => (applyMasquerade(passage) === 'drop' ? DROP : ACCEPT);
+      case 'Redirect':
+        return this.#redirect(statement);
+      case 'Notrack':
+        return (passage) => {
+          applyNotrack(passage);
+          return 'next';
+        };
       case 'Mangle':
         return this.#mangle(statement);
       case 'SetUpdate':
@@ -297,11 +305,18 @@ class StatementCompiler {
       if (!(addr instanceof Addr)) return 'break';
       const { packet } = passage;
       const own = isDestination ? packet.destinationPort : packet.sourcePort;
-      const port = readPort?.(passage) ?? paired ?? own;
-      if (typeof port !== 'number') throw new Unmodelled(`'${textOf(port)}' as a port is not modelled`);
+      const port = asPort(readPort?.(passage) ?? paired ?? own);
       if (isDestination) applyDestinationNat(passage, addr, port);
       else applySourceNat(passage, addr, port);
       return ACCEPT;
+    };
+  }
+
+  #redirect({ port }: Redirect): Act {
+    const read = port === undefined ? undefined : reader(port);
+    return (passage) => {
+      const to = asPort(read?.(passage) ?? passage.packet.destinationPort);
+      return applyRedirect(passage, to) === 'drop' ? DROP : ACCEPT;
     };
   }
 
@@ -372,6 +387,11 @@ function equals(
     const value = read(passage);
     return value === undefined ? undefined : test(value);
   };
+}
+
+function asPort(value: Exclude<Value, undefined>): number {
+  if (typeof value !== 'number') throw new Unmodelled(`'${textOf(value)}' as a port is not modelled`);
+  return value;
 }
 
 function same(a: Value, b: Value): boolean | undefined {

@@ -159,7 +159,7 @@ function ct({ key, direction }: Ct): Read {
   if (direction !== undefined || key.includes('addr')) return ctTuple(key, direction);
   switch (key) {
     case 'state':
-      return ({ packet }) => packet.state;
+      return ({ packet }) => packet.stateToRules;
     case 'mark':
       return ({ packet }) => packet.connection?.mark;
     case 'direction':
