@@ -52,7 +52,6 @@ export class Journey {
         passage.note('drop', `${packet.source} cannot go out by ${output.name}`, way?.text);
         return 'drop';
       }
-      passage.output = output;
       return 'accept';
     };
     const passage = this.#trail.passage('output', stack, packet, { output: out, reroute });
@@ -171,11 +170,9 @@ export class Journey {
     packet.ttl -= 1;
     const output = this.#outOf(stack, way);
     let found: Way | undefined = way;
-    const reroute = (passage: Passage): Ruling => {
+    const reroute = (): Ruling => {
       found = stack.routing.find(flowOf(packet, OWN));
-      const other = this.#outOf(stack, found);
-      if (other !== undefined) passage.output = other;
-      return other === undefined ? 'drop' : 'accept';
+      return this.#outOf(stack, found) === undefined ? 'drop' : 'accept';
     };
     const passage = this.#trail.passage('forward', stack, packet, { input, output, reroute });
     if (stack.hooks.forward.run(passage) === 'drop') return this.#trail.stopped(stack, passage);

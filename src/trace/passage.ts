@@ -53,8 +53,8 @@ export class Passage {
   readonly hook: HookName;
   readonly packet: Packet;
   readonly input: InterfaceView | undefined;
-  /** Changes where a rule at the output hook makes the host look for another way. */
-  output: InterfaceView | undefined;
+  /** By which it leaves as the hook is begun: rules see this one even where an earlier rule has led it elsewhere (nf_hook_state). */
+  readonly output: InterfaceView | undefined;
   /** The bridge's ports, where a bridge calls the hook. */
   readonly inputPort: InterfaceView | undefined;
   readonly outputPort: InterfaceView | undefined;
