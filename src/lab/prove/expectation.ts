@@ -29,8 +29,11 @@ export function textOf(answer: Answer | Outcome): string {
   return `reached ${endpoint?.host} at ${endpoint?.ip}:${endpoint?.port} as ${sourceSeen}`;
 }
 
-/** A foretold answer that stays away so often that chance would do it once in a million cases is not there. */
-const CHANCE = 1e-6;
+/**
+ * A foretold answer that stays away so often that chance would do it once in a thousand million cases is not there: a run of
+ * many Worlds tries hundreds of thousands.
+ */
+const CHANCE = 1e-9;
 
 /** How many answers have to be looked at before one of this chance counts as missing. */
 export function enoughFor(chance: number): number {

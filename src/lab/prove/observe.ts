@@ -13,7 +13,7 @@ const FIRST_TIMEOUT = 600;
 /** Past the second SYN and a second more; then, for a machine that is too busy to answer, so long that nobody waits on. */
 const PATIENT_TIMEOUTS = [3000, 12_000];
 /** More connections than that to one address, and what was not seen stays unseen. */
-const MOST_TIMES = 150;
+const MOST_TIMES = 250;
 const ROUNDS = 6;
 
 /**
