@@ -92,7 +92,8 @@ async function fill(client: HttpKubeClient, services: number): Promise<void> {
 /** Megabytes of a process and those it has started, as proc(5) tells it; the most of each need not have been at one time. */
 function resident(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const own = Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? Number.NaN) * 1024e-6;
+  // One that has just ended is still listed, and has no memory.
+  const own = Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) * 1024e-6;
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
   return children.reduce((sum, child) => sum + resident(Number(child), field), own);
 }

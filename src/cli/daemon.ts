@@ -32,12 +32,16 @@ export function daemonContext(component: string): DaemonContext {
   };
 }
 
+/** Pages of lists that a daemon reads as it starts: each is in memory twice, as text and as objects. */
+const PAGES = { pageSize: 200 };
+
 /**
  * The API server of a daemon: the kubeconfig that is named; the cluster's own socket where `fairlead up` started it; else,
  * in a pod, the pod's ServiceAccount.
  */
 export async function daemonClient({ kubeconfig, config }: DaemonOptions): Promise<HttpKubeClient> {
-  if (kubeconfig !== undefined) return clientFromKubeconfig(kubeconfig);
-  if (config !== undefined) return socketClient(ADMIN_SOCKET);
-  return process.env.KUBERNETES_SERVICE_HOST === undefined ? clientFromKubeconfig() : inClusterClient();
+  if (kubeconfig !== undefined) return clientFromKubeconfig(kubeconfig, undefined, PAGES);
+  if (config !== undefined) return socketClient(ADMIN_SOCKET, PAGES);
+  const isPod = process.env.KUBERNETES_SERVICE_HOST !== undefined;
+  return isPod ? inClusterClient(PAGES) : clientFromKubeconfig(undefined, undefined, PAGES);
 }
