@@ -158,17 +158,7 @@ describe.each([
   });
 
   it('a failing connection is explained', async () => {
-    const { code, stdout } = await ask(
-      'why',
-      'external',
-      'svc/local',
-      '--at',
-      'nodePort',
-      '--node',
-      'n2',
-      '--address',
-      'public',
-    );
+    const { code, stdout } = await ask('why', 'external', 'svc/local', '--at', 'nodePort', '--node', 'n2');
     expect(code).toBe(2);
     expect(stdout).toMatch(/^timeout .*\n.*\n\nFL001: policy Local/);
   });

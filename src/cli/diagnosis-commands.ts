@@ -17,7 +17,12 @@ export function diagnosisCommands(fairlead: Command): void {
       ]),
     )
     .option('--node <name>', 'whose node port')
-    .addOption(new Option('--address <side>', "the node's or balancer's").choices(['private', 'public']))
+    .addOption(
+      new Option(
+        '--address <side>',
+        "the node's or balancer's; public only from outside, unless said",
+      ).choices(['private', 'public']),
+    )
     .addOption(
       new Option('-o, --output <format>').choices(['text', 'json', 'mermaid', 'svg']).default('text'),
     )

@@ -57,6 +57,15 @@ describe('a target', () => {
   ])('%s %j is %s', (to, rest, expected) => {
     expect(dialled('pod/far', to, rest)).toBe(expected);
   });
+
+  it('is a node by the address that the client can dial, unless another is asked for', () => {
+    const nodePort = { at: 'nodePort', node: 'n2' } as const;
+    expect(dialled('external', 'svc/nginx', nodePort)).toBe('100.64.1.2 30080/TCP');
+    expect(dialled('vpc-host', 'svc/nginx', nodePort)).toBe('192.168.0.12 30080/TCP');
+    expect(dialled('external', 'svc/nginx', { ...nodePort, address: 'private' })).toBe(
+      '192.168.0.12 30080/TCP',
+    );
+  });
 });
 
 describe('a client', () => {

@@ -213,7 +213,7 @@ function serviceTarget(
     case 'nodePort': {
       if (!port.nodePort)
         throw new Fault('FE013', `service '${key}' has no node port`, 'dial another address');
-      const { name, addresses: all } = nodeAddresses(cluster, text, service);
+      const { name, addresses: all } = nodeAddresses(cluster, text, client, service);
       const addresses = usable(cluster, client, all);
       return { ...target, name: `svc/${key} at ${name}`, addresses, port: portOf(port.nodePort) };
     }
@@ -285,10 +285,14 @@ function needed(addresses: readonly Addr[], key: string, what: string): readonly
   throw new Fault('FE013', `service '${key}' has no ${what}`, 'dial another address, see --at');
 }
 
-/** Its address of each family that the Service has. */
+/**
+ * Its address of each family that the Service has: the private one for whoever is inside and the public one, if there is one,
+ * for whoever is not, unless the question says which.
+ */
 function nodeAddresses(
   cluster: Cluster,
-  { node, address = 'private' }: QuestionText,
+  { node, address }: QuestionText,
+  client: Client,
   service: Service,
 ): { name: string; addresses: Addr[] } {
   const names = cluster.nodes.map(({ facts }) => facts.name);
@@ -297,9 +301,10 @@ function nodeAddresses(
   const facts = cluster.nodes.find((one) => one.facts.name === node)?.facts;
   if (facts === undefined) throw leftOut(cluster, 'node', node) ?? nothingNamed('node', node, names);
   const families = new Set(clusterIPs(service).map(({ family }) => family));
-  const all = [facts, ...(facts.dual === undefined ? [] : [facts.dual])].flatMap(
-    (own) => (address === 'public' ? own.elastic : own.address) ?? [],
-  );
+  const both = [facts, ...(facts.dual === undefined ? [] : [facts.dual])];
+  const elastic = both.flatMap((own) => own.elastic ?? []);
+  const isPublic = address === 'public' || (address === undefined && !client.isInside && elastic.length > 0);
+  const all = isPublic ? elastic : both.map((own) => own.address);
   const served = all.filter(({ family }) => families.has(family));
   const addresses = served.length > 0 ? served : all.slice(0, 1);
   if (addresses.length === 0)
