@@ -13,16 +13,14 @@ import type {
 } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { isDeleting, nameOf } from './metadata.ts';
-import { startTestCluster, type TestCluster } from './test-cluster.ts';
-import { deployment, inNamespace, isComplete, service, type Waits, waitsOf } from './test-waits.ts';
+import type { TestCluster } from './test-cluster.ts';
+import { deployment, inNamespace, isComplete, service, startThreeNodes, type Waits } from './test-waits.ts';
 
 let cluster: TestCluster;
 let waits: Waits;
 
 beforeAll(async () => {
-  cluster = await startTestCluster();
-  waits = waitsOf(cluster);
-  await Promise.all(['n1', 'n2', 'n3'].map((name) => cluster.addNode(name)));
+  ({ cluster, waits } = await startThreeNodes());
 }, 30_000);
 
 afterAll(async () => {

@@ -12,7 +12,16 @@ import type {
 } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { isDeleting } from './metadata.ts';
-import type { TestCluster } from './test-cluster.ts';
+import { startTestCluster, type TestCluster, type TestClusterOptions } from './test-cluster.ts';
+
+/** A test cluster with the nodes n1, n2 and n3. */
+export async function startThreeNodes(
+  options?: TestClusterOptions,
+): Promise<{ cluster: TestCluster; waits: Waits }> {
+  const cluster = await startTestCluster(options);
+  await Promise.all(['n1', 'n2', 'n3'].map((name) => cluster.addNode(name)));
+  return { cluster, waits: waitsOf(cluster) };
+}
 
 export const inNamespace = <T extends KubeObject>(informer: Informer<T>, namespace: string): T[] =>
   [...informer.values()].filter(({ metadata }) => metadata?.namespace === namespace);
@@ -53,7 +62,7 @@ export const isComplete =
 export type Waits = ReturnType<typeof waitsOf>;
 
 /** What tests await of a cluster; each wait is bounded and says what it waited for. */
-export function waitsOf(cluster: TestCluster) {
+function waitsOf(cluster: TestCluster) {
   async function newNamespace(name: string): Promise<string> {
     await cluster.client.create<Namespace>(RESOURCES.namespaces, { metadata: { name } });
     return name;

@@ -6,8 +6,8 @@ import { Unmodelled } from './unmodelled.ts';
 /** The connections one host knows. A walk makes few, so they are looked through. */
 export class ConnectionTable {
   readonly #connections: Connection[] = [];
-  /** What rules have left out. */
-  readonly #leftOut: Readonly<Tuple>[] = [];
+  /** The conversations that rules have left out, as far as more of them follows. */
+  readonly #leftOut: Tuple[] = [];
 
   get all(): readonly Connection[] {
     return this.#connections;
@@ -16,10 +16,10 @@ export class ConnectionTable {
   /** A rule has said that no connection is to be kept of a packet. Throws {@link Unmodelled} for half a connection. */
   leaveOut(packet: Packet): void {
     if (packet.connection !== undefined) return;
-    const isTcp = packet.protocol === 'tcp' && packet.content !== 'reset';
-    if (isTcp && this.find('tcp', packet) !== undefined) throw halfTracked(packet);
     packet.state = 'untracked';
-    this.#leftOut.push({ ...packet });
+    if (!isOfStream(packet)) return;
+    if (this.find('tcp', packet) !== undefined) throw halfTracked(packet);
+    this.#leftOut.push(reversed(packet));
   }
 
   add(connection: Connection): void {
@@ -54,9 +54,8 @@ export class ConnectionTable {
     else this.#continue(packet, found.connection, found.isReply);
   }
 
-  /** Of what ends with a RST nothing follows. */
   #isHalfLeftOut(packet: Packet): boolean {
-    if (packet.protocol !== 'tcp' || packet.content === 'reset') return false;
+    if (this.#leftOut.length === 0 || !isOfStream(packet)) return false;
     const back = reversed(packet);
     return this.#leftOut.some((one) => isSameTuple(one, packet) || isSameTuple(one, back));
   }
@@ -106,6 +105,9 @@ export class ConnectionTable {
     this.#connections.push(connection);
   }
 }
+
+/** Whether more follows of its TCP connection; after a RST nothing does. */
+const isOfStream = ({ protocol, content }: Packet): boolean => protocol === 'tcp' && content !== 'reset';
 
 /**
  * Of a TCP connection whose packets are tracked in one direction only the kernel takes up some later packet as if it began

@@ -27,11 +27,7 @@ export class Journey {
 
   /** Sends what a process or the kernel of a host has made (ip_local_out in net/ipv4/ip_output.c). */
   send(stack: Stack, packet: Packet, direction: Direction): Arrival {
-    this.#trail.direction = direction;
-    this.#trail.links = 0;
-    this.#trail.isLeaving = true;
-    this.#trail.enter(stack);
-    this.#trail.note('send', packet.toString());
+    this.#trail.begin(stack, packet, direction);
     return this.#output(stack, packet, stack.routing.find(flowOf(packet, OWN)));
   }
 

@@ -1,7 +1,7 @@
-import { Addr, type Family } from '../ip/ip.ts';
 import type { HookEntry } from './hook-entry.ts';
 import type { Packet } from './packet.ts';
 import type { HookName, Passage, Ruling } from './passage.ts';
+import { LOOPBACK } from './routing.ts';
 
 export type NatHook = Exclude<HookName, 'forward'>;
 type Side = 'source' | 'destination';
@@ -120,8 +120,6 @@ export function applyDestinationNat(
   connection.rewriteDestination(to, port);
   passage.rewriteDestination(to, port);
 }
-
-const LOOPBACK: Readonly<Record<Family, Addr>> = { 4: Addr.parse('127.0.0.1'), 6: Addr.parse('::1') };
 
 /** To the host itself (nf_nat_redirect.c): by the address of the interface a packet came in by, or what it sends by loopback's. */
 export function applyRedirect(passage: Passage, port: number): Ruling {

@@ -85,8 +85,7 @@ const LOCAL_TABLE = 255;
 const MAIN_PRIORITY = 32766;
 const DEFAULT_TABLE = 253;
 const LOOPBACK_NET = Prefix.parse('127.0.0.0/8');
-const LOOPBACK = Addr.parse('127.0.0.1');
-const LOOPBACK_6 = Addr.parse('::1');
+export const LOOPBACK: Readonly<Record<Family, Addr>> = { 4: Addr.parse('127.0.0.1'), 6: Addr.parse('::1') };
 const EVERYBODY = Addr.parse('255.255.255.255');
 
 /** One table: routes by prefix length, longest first (net/ipv4/fib_trie.c does the same by a trie). */
@@ -219,9 +218,9 @@ export class Routing {
 
   #addLoopback(): void {
     const lo = this.#host.interfaces.find((each) => each.kind === 'loopback')?.name ?? 'lo';
-    this.#addLocal(lo, Prefix.host(LOOPBACK), LOOPBACK);
-    this.#addLocal(lo, LOOPBACK_NET, LOOPBACK);
-    if (hasIpv6(this.#host)) this.#addLocal(lo, Prefix.host(LOOPBACK_6), LOOPBACK_6);
+    this.#addLocal(lo, Prefix.host(LOOPBACK[4]), LOOPBACK[4]);
+    this.#addLocal(lo, LOOPBACK_NET, LOOPBACK[4]);
+    if (hasIpv6(this.#host)) this.#addLocal(lo, Prefix.host(LOOPBACK[6]), LOOPBACK[6]);
     this.#addBroadcast(LOOPBACK_NET.last);
     this.#addBroadcast(EVERYBODY);
   }

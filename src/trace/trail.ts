@@ -52,7 +52,7 @@ export class Trail {
   readonly choices: Choices;
   readonly hops: OpenHop[] = [];
   readonly #states = new Map<Stack, HostState>();
-  direction: Direction = 'forward';
+  #direction: Direction = 'forward';
   /** How many links the packet has crossed. */
   links = 0;
   /** The packet has not yet left the kernel's call by which it was sent. */
@@ -76,8 +76,17 @@ export class Trail {
     return state;
   }
 
+  /** Another packet sets out. */
+  begin(stack: Stack, packet: Packet, direction: Direction): void {
+    this.#direction = direction;
+    this.links = 0;
+    this.isLeaving = true;
+    this.enter(stack);
+    this.note('send', packet.toString());
+  }
+
   enter(stack: Stack): void {
-    this.hops.push({ host: stack.name, direction: this.direction, steps: [] });
+    this.hops.push({ host: stack.name, direction: this.#direction, steps: [] });
   }
 
   get #hop(): OpenHop {

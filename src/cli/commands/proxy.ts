@@ -72,16 +72,16 @@ export async function proxy(options: ProxyOptions): Promise<void> {
   }
   await running.ended;
   await client.close();
-  if (changed?.aborted) throw new Fault('FE016', `${choice.watched} has changed`, 'start the proxy again');
+  if (changed?.aborted)
+    throw new Fault('FE016', `${choice.watched?.file} has changed`, 'start the proxy again');
 }
 
 /** How often the configuration is looked at: a ConfigMap in a pod is a link that is led elsewhere, of which no event tells. */
 const LOOK_MS = 1000;
 
-/** Aborts once the file holds something else than now. One that is gone or cannot be read is taken to be on its way. */
-function changeOf(file: string, signal: AbortSignal): AbortSignal {
+/** Aborts once the file holds something else than was read. One that is gone is taken to be on its way. */
+function changeOf({ file, text }: Watched, signal: AbortSignal): AbortSignal {
   const changed = new AbortController();
-  const text = readFileSync(file, 'utf8');
   const look = () => {
     if (existsSync(file) && readFileSync(file, 'utf8') !== text) changed.abort();
   };
@@ -134,7 +134,13 @@ interface Choice {
   /** Where the API server is. */
   readonly access: DaemonOptions;
   /** kube-proxy's configuration, whose every change ends the proxy, so that whoever runs it starts it with the new one. */
-  readonly watched?: string;
+  readonly watched?: Watched;
+}
+
+/** A file and what it held when it was read. */
+interface Watched {
+  readonly file: string;
+  readonly text: string;
 }
 
 /** The file decides: kube-proxy's own by its apiVersion, else the supervisor's. */
@@ -149,8 +155,8 @@ function chosen(options: ProxyOptions): Choice {
     access: options,
   };
   if (options.config !== undefined) {
-    const document = documentOf(options.config);
-    if (isKubeProxyConfiguration(document)) return asKubeProxy(options, options.config, document);
+    const { document, ...read } = documentOf(options.config);
+    if (isKubeProxyConfiguration(document)) return asKubeProxy(options, read, document);
     const settings = document as ProxySettings;
     const profile = profileOf(settings.profile);
     const nodeIPs = [Addr.parse(settings.nodeIP)];
@@ -165,9 +171,10 @@ function chosen(options: ProxyOptions): Choice {
 }
 
 /** JSON is YAML, too. */
-function documentOf(file: string): unknown {
+function documentOf(file: string): Watched & { readonly document: unknown } {
   try {
-    return parse(readFileSync(file, 'utf8'));
+    const text = readFileSync(file, 'utf8');
+    return { file, text, document: parse(text) };
   } catch (error) {
     const what = error instanceof Error ? error.message : String(error);
     throw new Fault('FE006', `${file} cannot be read: ${what}`, 'name a file of YAML or JSON', {
@@ -177,14 +184,18 @@ function documentOf(file: string): unknown {
 }
 
 /** What is said on the command line goes before the file. */
-function asKubeProxy(options: ProxyOptions, file: string, document: object): Choice {
-  const { nodeIP, kubeconfig, ...read } = readKubeProxyConfiguration(file, document, options.proxyMode);
+function asKubeProxy(options: ProxyOptions, watched: Watched, document: object): Choice {
+  const { nodeIP, kubeconfig, ...read } = readKubeProxyConfiguration(
+    watched.file,
+    document,
+    options.proxyMode,
+  );
   const path = options.kubeconfig ?? kubeconfig;
   return {
     ...read,
     node: options.node ?? read.node ?? hostname().toLowerCase(),
     ...(nodeIP === undefined ? {} : { nodeIPs: [nodeIP] }),
     access: path === undefined ? {} : { kubeconfig: path },
-    watched: file,
+    watched,
   };
 }

@@ -2,16 +2,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Deployment, EndpointSlice, Pod, ReplicaSet, StatefulSet } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { isDeleting, nameOf } from '../metadata.ts';
-import { startTestCluster, type TestCluster } from '../test-cluster.ts';
+import type { TestCluster } from '../test-cluster.ts';
 import {
   deployment,
   inNamespace,
   isComplete,
   progressing,
   service,
+  startThreeNodes,
   template,
   type Waits,
-  waitsOf,
 } from '../test-waits.ts';
 
 let cluster: TestCluster;
@@ -21,9 +21,7 @@ const stuck = new Set<string>();
 
 beforeAll(async () => {
   const becomesReady = (pod: Pod) => !stuck.has(pod.spec?.containers[0]?.image ?? '');
-  cluster = await startTestCluster({ becomesReady });
-  waits = waitsOf(cluster);
-  await Promise.all(['n1', 'n2', 'n3'].map((name) => cluster.addNode(name)));
+  ({ cluster, waits } = await startThreeNodes({ becomesReady }));
 }, 30_000);
 
 afterAll(async () => {
